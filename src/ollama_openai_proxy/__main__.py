@@ -1,0 +1,7 @@
+"""`python -m ollama_openai_proxy` is the `ollama-openai-proxy` command."""
+
+import sys
+
+from ollama_openai_proxy.cli import main
+
+sys.exit(main())

@@ -1,0 +1,85 @@
+"""Log lines: one JSON object each, on standard output."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any, TextIO
+
+from pythonjsonlogger.json import JsonFormatter
+
+request_id: ContextVar[str] = ContextVar("request_id", default="")
+
+_exchanges = logging.getLogger("ollama_openai_proxy.exchange")
+
+
+@dataclass(slots=True)
+class Record:
+    """What is said of one exchange. Times are nanoseconds, from the same clock as `perf_counter_ns`."""
+
+    request_id: str
+    method: str = ""
+    path: str = ""
+    model: str = ""
+    status: int = 0
+    outcome: str = "ok"
+    bytes_in: int = 0
+    bytes_out: int = 0
+    first_byte: int | None = None
+    started: int = field(default_factory=time.perf_counter_ns)
+    arrived: int = field(default_factory=time.time_ns)  # since 1970
+
+
+def log_exchange(record: Record) -> None:
+    """Write the one line of an exchange. It holds nothing of what was asked or answered."""
+    fields: dict[str, Any] = {
+        "request_id": record.request_id,
+        "method": record.method,
+        "path": record.path[:128],
+        "model": record.model[:128],
+        "status": record.status,
+        "outcome": record.outcome,
+        "bytes_in": record.bytes_in,
+        "bytes_out": record.bytes_out,
+        "duration_ms": _milliseconds(time.perf_counter_ns() - record.started),
+    }
+    if record.first_byte is not None:
+        fields["first_byte_ms"] = _milliseconds(record.first_byte)
+    _exchanges.info("exchange", extra=fields)
+
+
+def configure(level: str, stream: TextIO | None = None) -> None:
+    """Send every logger's lines, uvicorn's and Python's warnings included, to one stream."""
+    handler = logging.StreamHandler(stream or sys.stdout)
+    handler.setFormatter(_formatter())
+    handler.addFilter(_add_request_id)
+    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    logging.captureWarnings(capture=True)
+    for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
+        logger = logging.getLogger(name)
+        logger.handlers.clear()
+        logger.propagate = name != "uvicorn.access"  # log_exchange says it better
+    for name in ("asyncio", "uvicorn.error"):  # our own lines tell of start and stop
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def _formatter() -> logging.Formatter:
+    return JsonFormatter(
+        ["levelname", "name", "message"],
+        rename_fields={"levelname": "level", "name": "logger"},
+        timestamp="time",
+        json_ensure_ascii=True,
+    )
+
+
+def _add_request_id(line: logging.LogRecord) -> bool:
+    if (current := request_id.get()) and not hasattr(line, "request_id"):
+        line.request_id = current
+    return True
+
+
+def _milliseconds(nanoseconds: int) -> float:
+    return round(nanoseconds / 1e6, 3)

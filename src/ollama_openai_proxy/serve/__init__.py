@@ -1,0 +1,1 @@
+"""HTTP in. No translation, no environment."""

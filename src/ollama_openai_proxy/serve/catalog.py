@@ -1,0 +1,114 @@
+"""The backend's models: fetched in the background, so that no client ever waits for the backend.
+
+Home Assistant gives a list five seconds, and other clients drop a server whose list is slow.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from contextlib import suppress
+
+import msgspec
+
+from ollama_openai_proxy.errors import ModelNotFound, ProxyError
+from ollama_openai_proxy.translate.models import Directory, Model
+from ollama_openai_proxy.translate.openai import catalog
+from ollama_openai_proxy.translate.openai.profile import PROFILES, Profile, detect
+from ollama_openai_proxy.upstream import Call, Upstream
+
+_MAX_LIST = 16 * 1024 * 1024
+_FIRST_LIST_SECONDS = 3.0
+_FIRST_RETRY_SECONDS = 1.0
+_LIST_SECONDS = 10.0
+_PAUSE_SECONDS = 5.0
+_log = logging.getLogger(__name__)
+
+
+class Catalog:
+    """The models as they were last seen, stale ones included when the backend is slow or down."""
+
+    def __init__(
+        self,
+        upstream: Upstream,
+        host: str,
+        *,
+        profile: str = "auto",
+        refresh: float = 60.0,
+        forward_unknown: bool = False,
+    ) -> None:
+        """`refresh` is in seconds; `host` is the backend's; `profile` a name, or `auto`."""
+        self.first_seen = int(time.time())
+        self.profile: Profile = PROFILES.get(profile) or detect(host, ())
+        self._detects = profile == "auto"
+        self._host = host
+        self._upstream = upstream
+        self._refresh = refresh
+        self._forward_unknown = forward_unknown
+        self._directory = Directory()
+        self._loaded = asyncio.Event()
+        self._wanted = asyncio.Event()
+        self._attempted = asyncio.Event()
+
+    async def run(self) -> None:
+        """Keep the list fresh, until cancelled."""
+        retry = _FIRST_RETRY_SECONDS
+        while True:
+            try:
+                await self.update()
+                retry, wait = _FIRST_RETRY_SECONDS, self._refresh
+            except ProxyError as error:
+                _log.warning("no list of models: %s", error.message)
+                wait, retry = retry, min(2 * retry, self._refresh)
+            self._attempted.set()
+            self._wanted.clear()
+            pause = min(wait, _PAUSE_SECONDS)
+            await asyncio.sleep(pause)  # however many unknown names are asked for
+            with suppress(TimeoutError):
+                async with asyncio.timeout(wait - pause):
+                    await self._wanted.wait()
+
+    async def update(self) -> None:
+        """Fetch the list once. Raises ProxyError, and then keeps the one it had."""
+        body = await self._upstream.fetch(Call("/models"), _MAX_LIST, _LIST_SECONDS)
+        known = {model.id: model for model in self._directory.models}
+        models = [_with_date(model, known.get(model.id)) for model in catalog.decode(body)]
+        if self._detects:
+            self.profile = detect(self._host, {model.owned_by for model in models})
+        self._directory = Directory(models)
+        self._loaded.set()
+
+    @property
+    def known(self) -> tuple[Model, ...]:
+        """The models of the last list."""
+        return self._directory.models
+
+    async def models(self) -> tuple[Model, ...]:
+        """Return the models; right after the start, wait briefly for the first list."""
+        await self._first_list()
+        return self._directory.models
+
+    async def find(self, name: str) -> Model:
+        """Return the model that `name` means. Raises ModelNotFound.
+
+        While no list was ever had, any name may be the backend's, and it will say so itself.
+        """
+        await self._first_list()
+        if model := self._directory.find(name):
+            return model
+        if self._forward_unknown or not self._loaded.is_set():
+            return Model(id=name.strip().removesuffix(":latest"))
+        self._wanted.set()  # it may be new
+        raise ModelNotFound(name)
+
+    async def _first_list(self) -> None:
+        if not self._attempted.is_set():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_FIRST_LIST_SECONDS):
+                    await self._attempted.wait()
+
+
+def _with_date(model: Model, known: Model | None) -> Model:
+    """Keep the first date: llama.cpp says "now" each time, and clients cache by it."""
+    return msgspec.structs.replace(model, created=known.created) if known else model

@@ -1,0 +1,149 @@
+"""What every request passes, as plain ASGI: an id and a log line, then the rules on origins and hosts."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import socket
+import uuid
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from ollama_openai_proxy.observe.logs import Record, log_exchange, request_id
+
+_SANE_ID = re.compile(r"[\w.:/+=-]{1,128}", re.ASCII)
+_QUIET = frozenset({"/live"})
+
+_ALLOWED_HEADERS = (
+    "Authorization,Content-Type,User-Agent,Accept,X-Requested-With,Openai-Beta,X-Stainless-Arch,X-Stainless-Async,"
+    "X-Stainless-Custom-Poll-Interval,X-Stainless-Helper-Method,X-Stainless-Lang,X-Stainless-Os,"
+    "X-Stainless-Package-Version,X-Stainless-Poll-Helper,X-Stainless-Retry-Count,X-Stainless-Runtime,"
+    "X-Stainless-Runtime-Version,X-Stainless-Timeout"
+)
+_PREFLIGHT = [
+    (b"access-control-allow-methods", b"GET,POST,PUT,PATCH,DELETE,HEAD,OPTIONS"),
+    (b"access-control-allow-headers", _ALLOWED_HEADERS.encode()),
+    (b"access-control-max-age", b"43200"),
+]
+_LOCAL_HOSTS = ("localhost", "127.0.0.1", "0.0.0.0")  # noqa: S104  # in origins, no address to bind
+_LOCAL_ORIGINS = (
+    *(f"{scheme}://{host}{port}" for scheme in ("http", "https") for host in _LOCAL_HOSTS for port in ("", ":*")),
+    *("app://*", "file://*", "tauri://*", "vscode-webview://*", "vscode-file://*"),
+)
+
+
+def record_of(scope: Scope) -> Record:
+    """Return the record of the request, which the log line is made of."""
+    record: Record = scope["record"]
+    return record
+
+
+class ExchangeLog:
+    """Gives each request an id, which its reply names, and writes its line when it has ended."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        given = _header(scope, b"x-request-id") or ""
+        record = Record(given if _SANE_ID.fullmatch(given) else uuid.uuid4().hex)
+        record.method, record.path = scope["method"], scope["path"]
+        scope["record"] = record
+        request_id.set(record.request_id)
+        header = (b"x-request-id", record.request_id.encode())
+
+        async def note(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                record.status = message["status"]
+                message["headers"] = [*message.get("headers", ()), header]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, note)
+        finally:
+            if record.path not in _QUIET:
+                log_exchange(record)
+
+
+class OriginGuard:
+    """Refuses what a web page from elsewhere, or a name rebound to this machine, must not reach.
+
+    The rules are Ollama's (contract 1.5, 1.6): CORS with a list of origins, and while bound to
+    loopback only hosts that mean this machine or its network.
+    """
+
+    def __init__(self, app: ASGIApp, *, origins: tuple[str, ...], check_host: bool) -> None:
+        self._app = app
+        self._origins = tuple(origin.strip().lower() for origin in (*origins, *_LOCAL_ORIGINS))
+        self._check_host = check_host
+        self._names = {"", "localhost", socket.gethostname().lower()}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        host, origin = _header(scope, b"host") or "", _header(scope, b"origin")
+        foreign = bool(origin) and origin not in (f"http://{host}", f"https://{host}")
+        if foreign and not self._allows(origin or ""):
+            await _refuse(scope, send)
+            return
+        cors = self._cors_headers(origin or "") if foreign else []
+        if foreign and scope["method"] == "OPTIONS":
+            await _answer(send, 204, [*cors, *_PREFLIGHT])
+        elif self._check_host and not self._is_local(host):
+            await _refuse(scope, send)
+        else:
+            await self._app(scope, receive, _adding(send, cors) if cors else send)
+
+    def _allows(self, origin: str) -> bool:
+        return any(_matches(allowed, origin) for allowed in self._origins)
+
+    def _cors_headers(self, origin: str) -> list[tuple[bytes, bytes]]:
+        if "*" in self._origins:
+            return [(b"access-control-allow-origin", b"*")]
+        return [(b"access-control-allow-origin", origin.encode("latin-1")), (b"vary", b"Origin")]
+
+    def _is_local(self, host: str) -> bool:
+        name = re.sub(r":\d*$", "", host).strip("[]").lower()
+        try:
+            address = ipaddress.ip_address(name)
+        except ValueError:
+            return name in self._names or name.endswith((".localhost", ".local", ".internal"))
+        return address.is_loopback or address.is_private or address.is_unspecified
+
+
+def _matches(allowed: str, origin: str) -> bool:
+    start, star, end = allowed.partition("*")
+    if not star:
+        return allowed == origin
+    return len(origin) >= len(start) + len(end) and origin.startswith(start) and origin.endswith(end)
+
+
+def _adding(send: Send, headers: list[tuple[bytes, bytes]]) -> Send:
+    async def add(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message["headers"] = [*message.get("headers", ()), *headers]
+        await send(message)
+
+    return add
+
+
+async def _refuse(scope: Scope, send: Send) -> None:
+    record_of(scope).outcome = "auth"
+    await _answer(send, 403, [])
+
+
+async def _answer(send: Send, status: int, headers: list[tuple[bytes, bytes]]) -> None:
+    length = [] if status == 204 else [(b"content-length", b"0")]
+    await send({"type": "http.response.start", "status": status, "headers": [*headers, *length]})
+    await send({"type": "http.response.body", "body": b""})
+
+
+def _header(scope: Scope, name: bytes) -> str | None:
+    for key, value in scope["headers"]:
+        if key == name:
+            return bytes(value).decode("latin-1")
+    return None

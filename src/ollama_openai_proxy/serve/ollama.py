@@ -1,0 +1,200 @@
+"""Ollama's native API, `/api/*`: one short handler per endpoint."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import PlainTextResponse
+
+from ollama_openai_proxy.errors import InvalidRequest, ModelNotFound, ProxyError
+from ollama_openai_proxy.observe.logs import Record
+from ollama_openai_proxy.serve.body import read_body
+from ollama_openai_proxy.serve.catalog import Catalog
+from ollama_openai_proxy.serve.exchange import Exchange
+from ollama_openai_proxy.serve.loaded import LoadedModels
+from ollama_openai_proxy.serve.middleware import record_of
+from ollama_openai_proxy.translate.models import Model, is_valid_name, tagged
+from ollama_openai_proxy.translate.ollama import catalog, embeddings, request, wire
+from ollama_openai_proxy.translate.ollama.capabilities import check_capabilities
+from ollama_openai_proxy.translate.ollama.errors import error_body, error_record
+from ollama_openai_proxy.translate.ollama.reply import CHAT, GENERATE, JSON, Reply, ReplyEncoder, Shape, idle_answer
+from ollama_openai_proxy.translate.openai import embeddings as openai_embeddings
+from ollama_openai_proxy.translate.openai.request import encode
+from ollama_openai_proxy.translate.translator import ReplyTranslator, WholeTranslator
+from ollama_openai_proxy.upstream import Call, Upstream
+
+Generation = wire.ChatRequest | wire.GenerateRequest
+
+
+class OllamaApi:
+    """The handlers, and what they share."""
+
+    def __init__(
+        self, upstream: Upstream, models: Catalog, loaded: LoadedModels, *, max_body: int, version: str
+    ) -> None:
+        """`max_body`: the most bytes of a request; `version`: the Ollama version to report."""
+        self._upstream = upstream
+        self._models = models
+        self._loaded = loaded
+        self._max_body = max_body
+        self._version = f'{{"version":"{version}"}}'.encode()
+
+    def router(self) -> APIRouter:
+        routes: tuple[tuple[str, list[str], Callable[[Request], Awaitable[Response]]], ...] = (
+            ("/", ["HEAD", "GET"], self.root),
+            ("/api/version", ["HEAD", "GET"], self.version),
+            ("/api/tags", ["HEAD", "GET"], self.tags),
+            ("/api/ps", ["GET"], self.ps),
+            ("/api/show", ["POST"], self.show),
+            ("/api/chat", ["POST"], self.chat),
+            ("/api/generate", ["POST"], self.generate),
+            ("/api/embed", ["POST"], self.embed),
+            ("/api/embeddings", ["POST"], self.embeddings),
+        )
+        router = APIRouter(redirect_slashes=False)
+        for path, methods, handler in routes:
+            router.add_api_route(path, handler, methods=methods, response_model=None)
+        return router
+
+    async def root(self, request: Request) -> Response:
+        return PlainTextResponse("Ollama is running")
+
+    async def version(self, request: Request) -> Response:
+        return _json(self._version)
+
+    async def tags(self, request: Request) -> Response:
+        return _json(catalog.tags(await self._models.models(), self._models.first_seen))
+
+    async def ps(self, request: Request) -> Response:
+        return _json(catalog.running(self._loaded.current(), time.time_ns()))
+
+    async def show(self, http: Request) -> Response:
+        asked = wire.decode(await self._body(http), wire.ShowRequest)
+        name = request.required(asked.model or asked.name)
+        try:
+            model = await self._find(name, http)
+        except ModelNotFound:
+            raise ModelNotFound(tagged(name)) from None
+        agent = http.headers.get("user-agent", "")
+        first_seen = self._models.first_seen
+        return _json(catalog.show(model, name, first_seen, user_agent=agent, system=asked.system or ""))
+
+    async def chat(self, http: Request) -> Response:
+        asked = wire.decode(await self._body(http), wire.ChatRequest)
+        request.check(asked)
+        name = request.required(asked.model)
+        model = await self._find(name, http)
+        if not asked.messages:
+            return self._idle(CHAT, model, asked, http)
+        check_capabilities(model, name, think=asked.think, tools=bool(asked.tools), action="chat")
+        return self._exchange(http, asked, model, CHAT, request.chat(asked, model.id))
+
+    async def generate(self, http: Request) -> Response:
+        asked = wire.decode(await self._body(http), wire.GenerateRequest)
+        request.check(asked)
+        name = request.looked_up(asked.model)
+        model = await self._find(name, http)
+        if not asked.prompt and not asked.suffix:
+            return self._idle(GENERATE, model, asked, http)
+        check_capabilities(model, name, think=asked.think, action="generate")
+        return self._exchange(http, asked, model, GENERATE, request.generate(asked, model.id))
+
+    async def embed(self, http: Request) -> Response:
+        asked = wire.decode(await self._body(http), wire.EmbedRequest)
+        inputs = request.inputs_of(asked)
+        name = request.looked_up(asked.model)
+        model = await self._find(name, http)
+        self._loaded.use(model, request.keep_alive(asked.keep_alive))
+        request.check_options(asked.options)
+        if not inputs:
+            return _json(embeddings.loaded(name))
+        body = encode({"model": model.id, "input": inputs}, self._models.profile)
+
+        def translate(reply: bytes, opened: int, elapsed: int) -> bytes:
+            found = openai_embeddings.decode(reply, len(inputs), self._upstream.secrets)
+            answer = partial(embeddings.embed_answer, name, found.vectors, prompt_tokens=found.prompt_tokens)
+            return answer(dimensions=asked.dimensions, opened=opened, elapsed=elapsed)
+
+        return self._embedding_exchange(http, Call("/embeddings", body, name), translate)
+
+    async def embeddings(self, http: Request) -> Response:
+        asked = wire.decode(await self._body(http), wire.EmbeddingsRequest)
+        name = request.required(asked.model)
+        model = await self._find(name, http)
+        self._loaded.use(model, request.keep_alive(asked.keep_alive))
+        request.check_options(asked.options)
+        if not asked.prompt:
+            return _json(embeddings.embeddings_answer([]))
+        body = encode({"model": model.id, "input": asked.prompt}, self._models.profile)
+
+        def translate(reply: bytes, _opened: int, _elapsed: int) -> bytes:
+            return embeddings.embeddings_answer(openai_embeddings.decode(reply, 1, self._upstream.secrets).vectors)
+
+        return self._embedding_exchange(http, Call("/embeddings", body, name), translate)
+
+    async def _body(self, http: Request) -> bytes:
+        body = await read_body(http, self._max_body)
+        record_of(http.scope).bytes_in = len(body)
+        return body
+
+    async def _find(self, name: str, http: Request) -> Model:
+        """Return the model. Raises ModelNotFound, and InvalidRequest for what can't be a name."""
+        record_of(http.scope).model = name
+        try:
+            return await self._models.find(name)
+        except ModelNotFound:
+            if not is_valid_name(name):
+                raise InvalidRequest("invalid model name") from None
+            raise
+
+    def _idle(self, shape: Shape, model: Model, asked: Generation, http: Request) -> Response:
+        """Answer a request without a prompt: it only loads the model, or unloads it."""
+        keep_alive = request.keep_alive(asked.keep_alive)
+        self._loaded.use(model, keep_alive)
+        if keep_alive != 0:
+            request.check_options(asked.options)
+        reason = "unload" if keep_alive == 0 else "load"
+        return _json(idle_answer(shape, asked.model or "", record_of(http.scope).arrived, reason))
+
+    def _exchange(
+        self, http: Request, asked: Generation, model: Model, shape: Shape, completion: request.Completion
+    ) -> Response:
+        record = record_of(http.scope)
+        streamed = asked.stream is not False
+        profile = self._models.profile
+        body = encode(completion.body, profile, extensions=completion.extensions, think=completion.think)
+        self._loaded.use(model, request.keep_alive(asked.keep_alive))
+        reply = Reply(
+            shape,
+            model=asked.model or "",
+            arrived=record.arrived,
+            streamed=streamed,
+            hide_thinking=completion.think is False,
+            top_logprobs=(asked.top_logprobs or 0) if asked.logprobs else None,
+        )
+        path = "/completions" if completion.raw else "/chat/completions"
+        call = Call(path, body, asked.model or "", streamed)
+        translator = ReplyTranslator(ReplyEncoder(reply), self._upstream.secrets)
+        return Exchange(self._upstream, call, translator, record)
+
+    def _embedding_exchange(self, http: Request, call: Call, translate: Callable[[bytes, int, int], bytes]) -> Response:
+        return Exchange(self._upstream, call, WholeTranslator(translate, error_record), record_of(http.scope))
+
+
+def on_error(http: Request, error: Exception) -> Response:
+    """Render a ProxyError that was raised before the first byte of an answer."""
+    if not isinstance(error, ProxyError):
+        raise error
+    record: Record = record_of(http.scope)
+    record.outcome = error.outcome
+    response = _json(error_body(error, http.scope["path"]), error.status)
+    if error.retry_after is not None:
+        response.headers["Retry-After"] = str(error.retry_after)
+    return response
+
+
+def _json(body: bytes, status: int = 200) -> Response:
+    return Response(body, status, media_type=JSON)

@@ -1,0 +1,229 @@
+"""Every option: its name, default, check and help. The only reader of the environment.
+
+A setting comes from the environment or, in development, from `.env`; any secret also as `NAME_FILE`,
+the path of a file that holds it. An empty or malformed value is an error.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from ollama_openai_proxy.errors import InvalidRequest
+from ollama_openai_proxy.translate.ollama.golang import parse_duration
+
+Seconds = Annotated[float, Field(ge=0, le=86400, allow_inf_nan=False)]
+_MAX_SECRET_FILE = 64 * 1024
+_SCHEMES = ("http", "https", "chrome-extension", "safari-extension", "moz-extension", "ms-browser-extension")
+
+
+class SettingsError(Exception):
+    """The settings can't be used; the message names the variable and holds no value."""
+
+
+class Settings(BaseSettings):
+    """The options, under the names of their environment variables in lower case."""
+
+    model_config = SettingsConfigDict(env_file=".env", frozen=True, extra="ignore", env_ignore_empty=False)
+
+    openai_api_base_url: str | None = Field(
+        None,
+        description="The backend: the URL before `/chat/completions`, such as `https://api.openai.com/v1`. "
+        "Without a path, `/v1` is added.",
+    )
+    openai_api_key: SecretStr | None = Field(None, description="The key that the backend wants, if it wants one.")
+    openai_api_key_file: Path | None = Field(None, description="A file that holds the key, instead of the key itself.")
+    upstream_profile: Literal["auto", "openai", "vllm", "llamacpp", "openrouter", "generic"] = Field(
+        "auto",
+        description="What the backend takes beyond OpenAI's API and how it spells it. "
+        "`auto` tells it from the URL and the list of models.",
+    )
+    forward_unknown_models: bool = Field(
+        False, description="Ask the backend for models that its list does not hold, instead of refusing them."
+    )
+    models_refresh: Annotated[float, Field(ge=1, le=86400)] = Field(
+        60.0, description="Seconds between two looks at the backend's list of models."
+    )
+    proxy_host: str | None = Field(None, description="The address to listen on. Default: that of `OLLAMA_HOST`.")
+    proxy_port: Annotated[int, Field(ge=0, le=65535)] | None = Field(
+        None, description="The port to listen on, 0 for any that is free. Default: that of `OLLAMA_HOST`."
+    )
+    ollama_host: str = Field(
+        "127.0.0.1:11434", description="The address and port to listen on, in any form that Ollama takes."
+    )
+    ollama_origins: str | None = Field(
+        None,
+        description="Origins of web pages that may use the proxy, separated by commas, beside those of this machine. "
+        "One `*` in each stands for anything.",
+    )
+    ollama_keep_alive: str = Field(
+        "5m",
+        description="How long a used model counts as loaded: a duration such as `10m`, or seconds; negative: for ever.",
+    )
+    ollama_version: Annotated[str, Field(pattern=r"^\d+\.\d+\.\d+$")] = Field(
+        "0.14.0", description="The Ollama version to report. Some clients refuse old ones."
+    )
+    connect_timeout: Seconds = Field(5.0, gt=0, description="Seconds to reach the backend, name and TLS included.")
+    first_byte_timeout: Seconds = Field(300.0, gt=0, description="Seconds until the first byte of a streamed reply.")
+    idle_timeout: Seconds = Field(120.0, gt=0, description="Seconds between two reads of a reply.")
+    request_timeout: Seconds = Field(600.0, description="Seconds for a reply that is not streamed. 0: no limit.")
+    stream_timeout: Seconds = Field(0.0, description="Seconds for a streamed reply. 0: no limit.")
+    max_body_size: Annotated[int, Field(ge=1024, le=2**31)] = Field(
+        32 * 1024 * 1024, description="The most bytes that a request may have, images included."
+    )
+    shutdown_timeout: Annotated[int, Field(ge=0, le=3600)] = Field(
+        30, description="Seconds that running exchanges may take to finish when the proxy is stopped."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="The least severe lines to write."
+    )
+    env: Literal["development", "test", "production"] = Field(
+        "production", description="Where the proxy runs; for people."
+    )
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _not_empty(cls, value: Any) -> Any:
+        if isinstance(value, str) and not value.strip():
+            raise ValueError("is empty; unset it or give it a value")
+        return value.strip().strip("\"'") if isinstance(value, str) else value
+
+    @field_validator("openai_api_base_url")
+    @classmethod
+    def _is_base_url(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        url = urlsplit(value)
+        if url.scheme not in ("http", "https") or not url.hostname:
+            raise ValueError("must be a URL that begins with http:// or https://")
+        if url.username or url.password or url.query or url.fragment:
+            raise ValueError("must not hold a user, password, query or fragment")
+        _ = url.port  # raises ValueError for one that is no number
+        return value.rstrip("/") + ("" if url.path.strip("/") else "/v1")
+
+    @field_validator("log_level", "upstream_profile", "env", mode="before")
+    @classmethod
+    def _lower(cls, value: Any) -> Any:
+        return value.lower() if isinstance(value, str) else value
+
+    @field_validator("ollama_origins")
+    @classmethod
+    def _are_origins(cls, value: str | None) -> str | None:
+        for origin in (value or "").split(","):
+            if origin.count("*") > 1 or ("*" not in origin and value and origin.partition("://")[0] not in _SCHEMES):
+                raise ValueError("each origin needs a scheme such as https:// or one *")
+        return value
+
+    @field_validator("ollama_keep_alive")
+    @classmethod
+    def _is_duration(cls, value: str) -> str:
+        _keep_alive(value)
+        return value
+
+    @field_validator("ollama_host")
+    @classmethod
+    def _is_host(cls, value: str) -> str:
+        _host_and_port(value)
+        return value
+
+    @model_validator(mode="after")
+    def _one_key(self) -> Self:
+        if self.openai_api_key and self.openai_api_key_file:
+            raise ValueError("OPENAI_API_KEY and OPENAI_API_KEY_FILE are both set; give one")
+        if (self.openai_api_key or self.openai_api_key_file) and not self.openai_api_base_url:
+            raise ValueError("OPENAI_API_KEY is set and OPENAI_API_BASE_URL is not; give the URL of the backend")
+        if any(not 33 <= ord(char) < 127 for char in self.api_key):
+            raise ValueError("OPENAI_API_KEY holds characters that no key has")
+        return self
+
+    @property
+    def base_url(self) -> str:
+        """The backend's base URL, "" without one."""
+        return self.openai_api_base_url or ""
+
+    @property
+    def api_key(self) -> str:
+        """The backend's key, "" without one. Raises ValueError when its file can't be used."""
+        if self.openai_api_key:
+            return self.openai_api_key.get_secret_value()
+        return _read_secret(self.openai_api_key_file) if self.openai_api_key_file else ""
+
+    @property
+    def host(self) -> str:
+        return self.proxy_host or _host_and_port(self.ollama_host)[0]
+
+    @property
+    def port(self) -> int:
+        return _host_and_port(self.ollama_host)[1] if self.proxy_port is None else self.proxy_port
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine reaches the proxy."""
+        try:
+            return ipaddress.ip_address(self.host.strip("[]")).is_loopback
+        except ValueError:
+            return self.host == "localhost"
+
+    @property
+    def origins(self) -> tuple[str, ...]:
+        return tuple(filter(None, map(str.strip, (self.ollama_origins or "").split(","))))
+
+    @property
+    def keep_alive(self) -> float:
+        """Seconds; infinity is for ever."""
+        return _keep_alive(self.ollama_keep_alive)
+
+
+def load(**overrides: Any) -> Settings:
+    """Return the settings. Raises SettingsError with one line for all that is wrong."""
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        raise SettingsError("; ".join(map(_explain, error.errors(include_input=False, include_url=False)))) from None
+
+
+def _explain(problem: Any) -> str:
+    message = str(problem["msg"]).removeprefix("Value error, ")
+    name = "_".join(map(str, problem["loc"][:1])).upper()
+    return f"{name} {message[:1].lower()}{message[1:]}" if name else message
+
+
+def _read_secret(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            secret = file.read(_MAX_SECRET_FILE + 1)
+    except OSError as error:
+        raise ValueError(f"OPENAI_API_KEY_FILE can't be read: {error.strerror}") from None
+    text = secret.decode("ascii", "replace").removesuffix("\n").removesuffix("\r")
+    if not text or len(secret) > _MAX_SECRET_FILE:
+        raise ValueError("OPENAI_API_KEY_FILE is empty or too large")
+    return text
+
+
+def _keep_alive(value: str) -> float:
+    try:
+        seconds = float(value) if value.lstrip("+-").isdecimal() else parse_duration(value)
+    except InvalidRequest as error:
+        raise ValueError(error.message) from None
+    return seconds if seconds >= 0 else float("inf")
+
+
+def _host_and_port(value: str) -> tuple[str, int]:
+    """Return host and port, as Ollama reads `OLLAMA_HOST` (contract 9.2)."""
+    scheme, _, rest = value.rpartition("://")
+    default = {"http": 80, "https": 443}.get(scheme, 11434)
+    rest = rest.partition("/")[0]
+    if rest.count(":") > 1 and not rest.startswith("["):
+        return rest, default
+    host, colon, port = rest.rpartition(":") if not rest.endswith("]") else (rest, "", "")
+    if not colon:
+        host = host or port
+        port = ""
+    if port and not (port.isdecimal() and int(port) <= 65535):
+        raise ValueError("has a port that is none")
+    return host.strip("[]") or ("0.0.0.0" if colon else "127.0.0.1"), int(port) if port else default  # noqa: S104  # what ":1234" means

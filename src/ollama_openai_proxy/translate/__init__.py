@@ -1,0 +1,1 @@
+"""Pure translation: values in, values out. No I/O, clock, log, random or framework."""

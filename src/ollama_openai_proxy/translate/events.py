@@ -1,0 +1,60 @@
+"""The narrow waist: what a reply consists of, whoever sent it and whoever reads it.
+
+A decoder yields any number of deltas, then at most one `Usage`, then exactly one `Finish`; or it
+raises an `UpstreamError`. Nothing follows either of them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+
+class TextDelta(msgspec.Struct, frozen=True, gc=False):
+    """A piece of the answer; never empty."""
+
+    text: str
+
+
+class ThinkingDelta(msgspec.Struct, frozen=True, gc=False):
+    """A piece of the model's reasoning; never empty."""
+
+    text: str
+
+
+class ToolCallDelta(msgspec.Struct, frozen=True, gc=False):
+    """A piece of tool call number `call` (0, 1, ...).
+
+    Each of `id`, `name` and `arguments` (JSON text) is the concatenation of its pieces; "" adds
+    nothing. Repetitions that some backends send are already left out.
+    """
+
+    call: int
+    id: str = ""
+    name: str = ""
+    arguments: str = ""
+
+
+class Logprobs(msgspec.Struct, frozen=True):
+    """Log probabilities of the tokens in the delta that follows: OpenAI's `logprobs.content`."""
+
+    entries: list[dict[str, Any]]
+
+
+class Usage(msgspec.Struct, frozen=True, gc=False):
+    """What the backend says it spent: tokens, and nanoseconds where it measures them itself."""
+
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    prompt_ns: int | None = None
+    completion_ns: int | None = None
+
+
+class Finish(msgspec.Struct, frozen=True, gc=False):
+    """The end, with the backend's finish reason (`stop`, `length`, `tool_calls`, ...)."""
+
+    reason: str
+
+
+Event = TextDelta | ThinkingDelta | ToolCallDelta | Logprobs | Usage | Finish

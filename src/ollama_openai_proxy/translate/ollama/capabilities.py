@@ -1,0 +1,29 @@
+"""Refusals of what a model is known not to do (contract 3.2, 3.7, 5.7, 5.8).
+
+Only a backend that lists everything a model can do lets us say what it can't; others say so
+themselves when they are asked.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ollama_openai_proxy.errors import InvalidRequest
+from ollama_openai_proxy.translate.models import Model, tagged
+from ollama_openai_proxy.translate.ollama.golang import quote
+
+
+def check_capabilities(model: Model, name: str, *, action: str, think: Any = None, tools: bool = False) -> None:
+    """Raise InvalidRequest for what the model is known to lack.
+
+    `name` is the client's; `action` is `chat` or `generate`.
+    """
+    known = model.capabilities
+    if known is None:
+        return
+    if "completion" not in known:
+        raise InvalidRequest(f"{quote(name)} does not support {action}")
+    if think and "thinking" not in known:
+        raise InvalidRequest(f"{quote(name)} does not support thinking")
+    if tools and "tools" not in known:
+        raise InvalidRequest(f"registry.ollama.ai/library/{tagged(name)} does not support tools")

@@ -1,0 +1,101 @@
+"""`options`: Ollama's parameters of a generation, and what becomes of each (contract 4)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from ollama_openai_proxy.errors import InvalidRequest
+
+
+class Option(NamedTuple):
+    """A row of the table.
+
+    `upstream` is the parameter of a chat completion; None where a backend has nothing like it, so
+    that the option is checked and then ignored. An `extension` is no parameter of OpenAI's:
+    profiles say who takes it, and under which name. `convert` returns None for a value that means
+    "not set".
+    """
+
+    key: str
+    type: str
+    upstream: str | None = None
+    extension: bool = False
+    convert: Callable[[Any], Any] = lambda value: value
+
+
+def _not_negative(value: int) -> int | None:
+    return value if value >= 0 else None
+
+
+def _positive(value: int) -> int | None:
+    return value if value > 0 else None
+
+
+OPTIONS = (
+    Option("temperature", "float32", "temperature"),
+    Option("top_p", "float32", "top_p"),
+    Option("presence_penalty", "float32", "presence_penalty"),
+    Option("frequency_penalty", "float32", "frequency_penalty"),
+    Option("seed", "integer", "seed", convert=_not_negative),  # negative: random
+    Option("stop", "array", "stop", convert=lambda stop: stop or None),
+    Option("num_predict", "integer", "max_tokens", convert=_positive),  # negative: no limit
+    Option("top_k", "integer", "top_k", extension=True),
+    Option("min_p", "float32", "min_p", extension=True),
+    Option("typical_p", "float32", "typical_p", extension=True),
+    Option("repeat_penalty", "float32", "repeat_penalty", extension=True),
+    Option("repeat_last_n", "integer", "repeat_last_n", extension=True),
+    Option("num_keep", "integer", "num_keep", extension=True),
+    # How a model is loaded is the backend's affair.
+    Option("num_ctx", "integer"),
+    Option("num_batch", "integer"),
+    Option("num_gpu", "integer"),
+    Option("main_gpu", "integer"),
+    Option("use_mmap", "boolean"),
+    Option("num_thread", "integer"),
+    Option("draft_num_predict", "integer"),
+)
+
+_TABLE = {option.key: option for option in OPTIONS}
+
+
+def translate(options: dict[str, Any] | None) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the standard parameters and the extensions that `options` ask for.
+
+    Unknown keys and nulls are ignored, as Ollama does. Raises InvalidRequest, with Ollama's status
+    500, for a value of the wrong type.
+    """
+    standard: dict[str, Any] = {}
+    extensions: dict[str, Any] = {}
+    for key, value in (options or {}).items():
+        option = _TABLE.get(key)
+        if option is None or value is None:
+            continue
+        converted = option.convert(_check(option, value))
+        if option.upstream and converted is not None:
+            (extensions if option.extension else standard)[option.upstream] = converted
+    return standard, extensions
+
+
+def _check(option: Option, value: Any) -> Any:
+    """Return the value as Ollama coerces it: numbers to numbers, nothing else."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if option.type == "integer" and is_number:
+        return int(value)
+    if option.type == "float32" and is_number:
+        return value
+    if option.type == "boolean" and isinstance(value, bool):
+        return value
+    if option.type == "array":
+        return _strings(value)
+    raise InvalidRequest(f'option "{option.key}" must be of type {option.type}', status=500)
+
+
+def _strings(value: Any) -> list[str]:
+    if isinstance(value, str):  # Ollama's published schema allows what its server refuses
+        return [value] if value else []
+    if not isinstance(value, list):
+        raise InvalidRequest('option "stop" must be of type array', status=500)
+    if not all(isinstance(item, str) for item in value):
+        raise InvalidRequest('option "stop" must be of an array of strings', status=500)
+    return value

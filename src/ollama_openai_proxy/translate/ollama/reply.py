@@ -1,0 +1,200 @@
+"""Events, encoded as the replies of `/api/chat` and `/api/generate` (contract 3.5 to 3.10, 5.7, 5.8).
+
+A streamed reply is NDJSON: one object a line, no blank lines. A whole one is a single object.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NamedTuple
+
+import msgspec
+
+from ollama_openai_proxy.translate.events import (
+    Event,
+    Finish,
+    Logprobs,
+    TextDelta,
+    ThinkingDelta,
+    ToolCallDelta,
+    Usage,
+)
+from ollama_openai_proxy.translate.ollama.errors import error_record
+from ollama_openai_proxy.translate.ollama.metrics import Stopwatch
+from ollama_openai_proxy.translate.ollama.times import timestamp
+from ollama_openai_proxy.translate.ollama.toolcalls import ToolCallCollector
+from ollama_openai_proxy.translate.text import escape_separators
+
+NDJSON = "application/x-ndjson"
+JSON = "application/json; charset=utf-8"
+# Ollama's Go client takes lines of 8 MB; a character may become twelve bytes.
+_MAX_PIECE = 64 * 1024
+
+_encode = msgspec.json.encode
+
+
+def _chat(content: bytes, thinking: bytes, calls: bytes) -> bytes:
+    thinking = b',"thinking":' + thinking if thinking else b""
+    calls = b',"tool_calls":' + calls if calls else b""
+    return b'"message":{"role":"assistant","content":' + content + thinking + calls + b"}"
+
+
+def _generate(content: bytes, thinking: bytes, _calls: bytes) -> bytes:
+    return b'"response":' + content + (b',"thinking":' + thinking if thinking else b"")
+
+
+class Shape(NamedTuple):
+    """What tells a chat's answer from a generation's: the key of the text, and what comes last."""
+
+    answer: Callable[[bytes, bytes, bytes], bytes]
+    metrics_first: bool
+
+
+CHAT = Shape(_chat, metrics_first=False)
+GENERATE = Shape(_generate, metrics_first=True)
+
+
+class Reply(NamedTuple):
+    """What a reply depends on beside the events.
+
+    `model` is as the client spelled it, `arrived` the time of the request in nanoseconds since
+    1970, `top_logprobs` how many alternatives were asked for, None for no logprobs at all.
+    """
+
+    shape: Shape
+    model: str
+    arrived: int
+    streamed: bool
+    hide_thinking: bool = False
+    top_logprobs: int | None = None
+
+
+def idle_answer(shape: Shape, model: str, now: int, reason: str) -> bytes:
+    """Return the answer to a request that only loads or unloads a model."""
+    head = b'{"model":' + _encode(model) + b',"created_at":' + _encode(timestamp(now)) + b","
+    answer = shape.answer(b'""', b"", b"")
+    return escape_separators(head + answer + b',"done":true,"done_reason":' + _encode(reason) + b"}")
+
+
+class ReplyEncoder:
+    """Events to lines, or to one object."""
+
+    def __init__(self, reply: Reply) -> None:
+        self.media_type = NDJSON if reply.streamed else JSON
+        self.streamed = reply.streamed
+        self.failed = error_record
+        self._reply = reply
+        self._head = b'{"model":' + _encode(reply.model) + b',"created_at":"'
+        self._watch = Stopwatch()
+        self._stamp = b""
+        self._usage = Usage()
+        self._calls = ToolCallCollector()
+        self._logprobs: list[dict[str, Any]] = []
+        self._text: list[str] = []  # of a reply that is not streamed
+        self._thinking: list[str] = []
+
+    def opened(self, elapsed: int) -> None:
+        self._watch.opened = elapsed
+
+    def encode(self, events: Iterable[Event], elapsed: int, out: list[bytes]) -> None:
+        self._stamp = timestamp(self._reply.arrived + elapsed).encode()
+        for event in events:
+            kind = type(event)
+            if kind is TextDelta:
+                self._watch.token(elapsed)
+                self._add_text(event.text, out)  # type: ignore[union-attr]  # `kind` tells
+            else:
+                self._other(event, elapsed, out)
+
+    def _other(self, event: Event, elapsed: int, out: list[bytes]) -> None:
+        match event:
+            case ThinkingDelta():
+                self._watch.token(elapsed)
+                self._add_thinking(event.text, out)
+            case ToolCallDelta():
+                self._watch.token(elapsed)
+                self._calls.add(event)
+            case Logprobs() if self._reply.top_logprobs is not None:
+                self._logprobs += _logprobs(event, self._reply.top_logprobs)
+            case Usage():
+                self._usage = event
+            case Finish():
+                self._finish(event, elapsed, out)
+
+    def _add_text(self, text: str, out: list[bytes]) -> None:
+        if not self.streamed:
+            self._text.append(text)
+        elif len(text) <= _MAX_PIECE:
+            out.append(self._line(_encode(text)))
+        else:
+            out.extend(self._line(_encode(piece)) for piece in _pieces(text))
+
+    def _add_thinking(self, text: str, out: list[bytes]) -> None:
+        if self._reply.hide_thinking:
+            self._logprobs.clear()
+        elif not self.streamed:
+            self._thinking.append(text)
+        else:
+            out.extend(self._line(b'""', _encode(piece)) for piece in _pieces(text))
+
+    def _finish(self, finish: Finish, elapsed: int, out: list[bytes]) -> None:
+        calls = self._calls.finish()
+        reason = b',"done_reason":"length"' if finish.reason in _LENGTH else b',"done_reason":"stop"'
+        metrics = self._watch.metrics(self._usage, elapsed)
+        if self.streamed:
+            if calls or self._logprobs:
+                out.append(self._line(b'""', calls=calls))
+            out.append(self._object(b'""', b"", b"", reason, metrics) + b"\n")
+            return
+        thinking = "".join(self._thinking)
+        content = _encode("".join(self._text))
+        out.append(self._object(content, _encode(thinking) if thinking else b"", calls, reason, metrics))
+
+    def _line(self, content: bytes, thinking: bytes = b"", calls: bytes = b"") -> bytes:
+        answer = self._reply.shape.answer(content, thinking, calls)
+        line = b"".join((self._head, self._stamp, b'",', answer, b',"done":false', self._take_logprobs(), b"}\n"))
+        return escape_separators(line)
+
+    def _object(self, content: bytes, thinking: bytes, calls: bytes, reason: bytes, metrics: bytes) -> bytes:
+        answer = self._reply.shape.answer(content, thinking, calls)
+        logprobs = self._take_logprobs()
+        last = metrics + logprobs if self._reply.shape.metrics_first else logprobs + metrics
+        return escape_separators(
+            b"".join((self._head, self._stamp, b'",', answer, b',"done":true', reason, last, b"}"))
+        )
+
+    def _take_logprobs(self) -> bytes:
+        if not self._logprobs:
+            return b""
+        taken = b',"logprobs":' + _encode(self._logprobs)
+        self._logprobs.clear()
+        return taken
+
+
+_LENGTH = frozenset({"length", "max_tokens", "model_length"})
+
+
+def _pieces(text: str) -> Iterator[str]:
+    for start in range(0, len(text), _MAX_PIECE):
+        yield text[start : start + _MAX_PIECE]
+
+
+def _logprobs(event: Logprobs, top: int) -> Iterator[dict[str, Any]]:
+    """Yield the entries as Ollama writes them (contract 3.8)."""
+    for entry in event.entries:
+        if isinstance(entry, dict) and (written := _token(entry)):
+            alternatives = [token for item in entry.get("top_logprobs") or () if (token := _token(item))]
+            if top and alternatives:
+                alternatives.sort(key=lambda item: -item["logprob"])
+                written["top_logprobs"] = alternatives[:top]
+            yield written
+
+
+def _token(entry: Any) -> dict[str, Any] | None:
+    token, logprob = entry.get("token"), entry.get("logprob")
+    if not isinstance(token, str) or not isinstance(logprob, int | float):
+        return None
+    written: dict[str, Any] = {"token": token, "logprob": logprob}
+    if token:
+        written["bytes"] = entry.get("bytes") or list(token.encode())
+    return written

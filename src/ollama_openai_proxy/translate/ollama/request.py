@@ -1,0 +1,162 @@
+"""Ollama's requests, translated to the body of a chat completion (contract 5.7, 5.8, 11.1)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from msgspec import Raw
+
+from ollama_openai_proxy.errors import InvalidRequest, ModelNotFound
+from ollama_openai_proxy.translate.models import tagged
+from ollama_openai_proxy.translate.ollama import options
+from ollama_openai_proxy.translate.ollama.golang import parse_duration, quote
+from ollama_openai_proxy.translate.ollama.messages import conversation, user_message
+from ollama_openai_proxy.translate.ollama.wire import (
+    UNSET,
+    ChatRequest,
+    EmbedRequest,
+    GenerateRequest,
+)
+
+Think = bool | str | None
+LEVELS = ("high", "medium", "low", "max")
+_LEVELS_TEXT = '"high", "medium", "low", "max", true, or false'
+
+
+class Completion(msgspec.Struct):
+    """A request in the upstream's words, but for what profiles spell differently.
+
+    `body` is that of a chat completion (of a plain completion when `raw`), `extensions` are
+    parameters that OpenAI does not have, under Ollama's names, and `think` is Ollama's `think`.
+    """
+
+    body: dict[str, Any]
+    extensions: dict[str, Any]
+    think: Think
+    raw: bool = False
+
+
+def keep_alive(value: Any) -> float | None:
+    """Return the seconds that a request asks for: None is the default, infinity is for ever.
+
+    Raises InvalidRequest (contract 3.1).
+    """
+    if value is None:
+        return None
+    if isinstance(value, str):
+        seconds = parse_duration(value)
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        seconds = float(value)
+    else:
+        kind = {bool: "bool", list: "[]interface {}", dict: "map[string]interface {}"}[type(value)]
+        raise InvalidRequest(f"Unsupported type: '{kind}'")
+    return seconds if seconds >= 0 else float("inf")
+
+
+def think(value: Any) -> Think:
+    """Return what was asked for. Raises InvalidRequest (contract 3.2)."""
+    if value is None or isinstance(value, bool) or value in LEVELS:
+        return value  # type: ignore[no-any-return]  # narrowed by the line above
+    if isinstance(value, str):
+        raise InvalidRequest(f"invalid think value: {quote(value)} (must be {_LEVELS_TEXT})")
+    raise InvalidRequest(f"think must be a boolean or string ({_LEVELS_TEXT})")
+
+
+def check(request: ChatRequest | GenerateRequest) -> None:
+    """Check what Ollama checks before it looks for the model. Raises InvalidRequest."""
+    if not 0 <= (request.top_logprobs or 0) <= 20:
+        raise InvalidRequest("top_logprobs must be between 0 and 20")
+    think(request.think)
+    keep_alive(request.keep_alive)
+
+
+def chat(request: ChatRequest, model: str) -> Completion:
+    """Translate a chat. `model` is the upstream's name. Raises InvalidRequest."""
+    body: dict[str, Any] = {"model": model, "messages": conversation(request.messages or [])}
+    if request.tools:
+        body["tools"] = [_tool(tool) for tool in request.tools]
+    return _completion(request, body)
+
+
+def generate(request: GenerateRequest, model: str) -> Completion:
+    """Translate a generation: in effect a chat of one turn. Raises InvalidRequest."""
+    if request.suffix:
+        raise InvalidRequest(f"registry.ollama.ai/library/{tagged(request.model or '')} does not support insert")
+    if request.raw:
+        if request.template or request.system or request.context:
+            raise InvalidRequest("raw mode does not support template, system, or context")
+        completion = _completion(request, {"model": model, "prompt": request.prompt or ""})
+        completion.raw = True
+        return completion
+    messages = [{"role": "system", "content": request.system}] if request.system else []
+    messages.append(user_message(request.prompt or "", request.images))
+    return _completion(request, {"model": model, "messages": messages})
+
+
+def inputs_of(request: EmbedRequest) -> list[str]:
+    """Return the texts to embed; none means that only the model is to be loaded."""
+    value = request.input
+    if value is None or value == "":
+        return []
+    inputs = [value] if isinstance(value, str) else value
+    if not isinstance(inputs, list) or not all(isinstance(text, str) for text in inputs):
+        raise InvalidRequest("invalid input type")
+    return inputs
+
+
+def check_options(given: dict[str, Any] | None) -> None:
+    """Check options that the request has no use for. Raises InvalidRequest."""
+    options.translate(given)
+
+
+def required(model: str | None) -> str:
+    """Return the model's name, on the routes where a missing one is a bad request."""
+    if not (model or "").strip():
+        raise InvalidRequest("model is required")
+    return model or ""
+
+
+def looked_up(model: str | None) -> str:
+    """Return the model's name, on the routes where a missing one is a model nobody has."""
+    if not (model or "").strip():
+        raise ModelNotFound("")
+    return model or ""
+
+
+def _completion(request: ChatRequest | GenerateRequest, body: dict[str, Any]) -> Completion:
+    standard, extensions = options.translate(request.options)
+    body.update(standard)
+    if response_format := _response_format(request.format):
+        body["response_format"] = response_format
+    if request.logprobs:
+        body["logprobs"] = True
+        if request.top_logprobs:
+            body["top_logprobs"] = request.top_logprobs
+    if request.stream is not False:
+        body["stream"] = True
+        body["stream_options"] = {"include_usage": True}
+    return Completion(body, extensions, think(request.think))
+
+
+def _response_format(value: Raw) -> dict[str, Any] | None:
+    """Translate `format` (contract 3.3): off, any JSON object, or a schema, passed on as it is."""
+    raw = bytes(value).strip() if value is not UNSET else b""
+    if raw in (b"", b"null", b'""'):
+        return None
+    if raw == b'"json"':
+        return {"type": "json_object"}
+    if raw.startswith(b"{"):
+        return {"type": "json_schema", "json_schema": {"name": "schema", "schema": Raw(raw)}}
+    text = quote(raw.decode("utf-8", "replace")[:200])
+    raise InvalidRequest(f'invalid format: {text}; expected "json" or a valid JSON Schema object', status=500)
+
+
+def _tool(tool: Raw) -> Raw:
+    if not bytes(tool).lstrip().startswith(b"{"):
+        raise InvalidRequest(
+            "json: cannot unmarshal array into Go struct field ChatRequest.tools of type api.Tool"
+            if bytes(tool).lstrip().startswith(b"[")
+            else "json: cannot unmarshal value into Go struct field ChatRequest.tools of type api.Tool"
+        )
+    return tool

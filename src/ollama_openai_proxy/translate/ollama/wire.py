@@ -1,0 +1,170 @@
+"""Ollama's requests as they come over the wire (contract 5).
+
+Absent and null both mean "not set". Nothing has a default: what the client did not send is not
+sent on. `Raw` parts are passed through as they are.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+import msgspec
+from msgspec import Raw
+
+from ollama_openai_proxy.errors import InvalidRequest
+from ollama_openai_proxy.translate.ollama import gojson
+from ollama_openai_proxy.translate.ollama.gojson import ANY, BOOL, INT, MAP, STRING, Kind, array, struct
+
+UNSET = Raw(b"")
+
+
+class Wire(msgspec.Struct, forbid_unknown_fields=True):
+    """Base. Unknown fields lead to the slow path, where they are told from keys in another case."""
+
+
+class ToolCallFunction(Wire):
+    index: int | None = None
+    name: str | None = None
+    arguments: Raw = UNSET
+
+
+class ToolCall(Wire):
+    id: str | None = None
+    type: Any = None
+    function: ToolCallFunction | None = None
+
+
+class Message(Wire):
+    role: str | None = None
+    content: str | None = None
+    thinking: str | None = None
+    images: list[str | None] | None = None
+    tool_calls: list[ToolCall] | None = None
+    tool_name: str | None = None
+    tool_call_id: str | None = None
+
+
+class ChatRequest(Wire):
+    model: str | None = None
+    messages: list[Message] | None = None
+    stream: bool | None = None
+    format: Raw = UNSET
+    keep_alive: Any = None
+    tools: list[Raw] | None = None
+    options: dict[str, Any] | None = None
+    think: Any = None
+    truncate: bool | None = None
+    shift: bool | None = None
+    logprobs: bool | None = None
+    top_logprobs: int | None = None
+
+
+class GenerateRequest(Wire):
+    model: str | None = None
+    prompt: str | None = None
+    suffix: str | None = None
+    system: str | None = None
+    template: str | None = None
+    context: list[int] | None = None
+    stream: bool | None = None
+    raw: bool | None = None
+    format: Raw = UNSET
+    keep_alive: Any = None
+    images: list[str | None] | None = None
+    options: dict[str, Any] | None = None
+    think: Any = None
+    truncate: bool | None = None
+    shift: bool | None = None
+    logprobs: bool | None = None
+    top_logprobs: int | None = None
+
+
+class EmbedRequest(Wire):
+    model: str | None = None
+    input: Any = None
+    truncate: bool | None = None
+    dimensions: int | None = None
+    keep_alive: Any = None
+    options: dict[str, Any] | None = None
+
+
+class EmbeddingsRequest(Wire):
+    model: str | None = None
+    prompt: str | None = None
+    keep_alive: Any = None
+    options: dict[str, Any] | None = None
+
+
+class ShowRequest(Wire):
+    model: str | None = None
+    name: str | None = None
+    verbose: bool | None = None
+    system: str | None = None
+    template: str | None = None
+    options: dict[str, Any] | None = None
+
+
+_IMAGES = array("[]api.ImageData", STRING)
+_FUNCTION = struct("api.ToolCallFunction", index=INT, name=STRING, arguments=ANY)
+_MESSAGE = struct(
+    "api.Message",
+    role=STRING,
+    content=STRING,
+    thinking=STRING,
+    images=_IMAGES,
+    tool_calls=array("[]api.ToolCall", struct("api.ToolCall", id=STRING, function=_FUNCTION)),
+    tool_name=STRING,
+    tool_call_id=STRING,
+)
+_GENERATION = {
+    "model": STRING,
+    "stream": BOOL,
+    "format": ANY,
+    "keep_alive": ANY,
+    "options": MAP,
+    "think": ANY,
+    "truncate": BOOL,
+    "shift": BOOL,
+    "logprobs": BOOL,
+    "top_logprobs": INT,
+}
+_KINDS: dict[type[Wire], Kind] = {
+    ChatRequest: struct(
+        "ChatRequest", messages=array("[]api.Message", _MESSAGE), tools=array("api.Tools", MAP), **_GENERATION
+    ),
+    GenerateRequest: struct(
+        "GenerateRequest",
+        prompt=STRING,
+        suffix=STRING,
+        system=STRING,
+        template=STRING,
+        context=array("[]int", INT),
+        raw=BOOL,
+        images=_IMAGES,
+        **_GENERATION,
+    ),
+    EmbedRequest: struct(
+        "EmbedRequest", model=STRING, input=ANY, truncate=BOOL, dimensions=INT, keep_alive=ANY, options=MAP
+    ),
+    EmbeddingsRequest: struct("EmbeddingRequest", model=STRING, prompt=STRING, keep_alive=ANY, options=MAP),
+    ShowRequest: struct(
+        "ShowRequest", model=STRING, name=STRING, verbose=BOOL, system=STRING, template=STRING, options=MAP
+    ),
+}
+_DECODERS: dict[type[Wire], msgspec.json.Decoder[Any]] = {kind: msgspec.json.Decoder(kind) for kind in _KINDS}
+
+Request = TypeVar("Request", bound=Wire)
+
+
+def decode(body: bytes, kind: type[Request]) -> Request:
+    """Return the request. Raises InvalidRequest with the words of Ollama's own decoder."""
+    decoder = _DECODERS[kind]
+    try:
+        request: Request = decoder.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        bound = gojson.bind(body, _KINDS[kind])
+        try:
+            request = decoder.decode(msgspec.json.encode(bound))
+        except (msgspec.DecodeError, RecursionError, OverflowError):
+            raise InvalidRequest("invalid request body") from None
+    return request

@@ -1,0 +1,1 @@
+"""The upstream's dialect: "OpenAI-compatible" as its many speakers understand it."""

@@ -1,0 +1,100 @@
+"""Server-sent events, on bytes (https://html.spec.whatwg.org/multipage/server-sent-events.html)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ollama_openai_proxy.errors import UpstreamBroken
+
+BOM = b"\xef\xbb\xbf"
+TOO_LARGE = "the upstream sent an event that is too large"
+
+
+class Splitter:
+    """Cuts a byte stream into events, however the reads cut it.
+
+    Only LF, CR and CRLF end a line: text may hold U+2028, U+2029 and U+0085. Comments and the
+    fields `id` and `retry` are dropped, as are events without data.
+    """
+
+    def __init__(self, limit: int) -> None:
+        """`limit`: the most bytes that one event may hold."""
+        self._limit = limit
+        self._held: list[bytes] = []  # of a line that has not ended
+        self._data: list[bytes] = []  # of an event that has not ended
+        self._size = 0
+        self._name = b""
+        self._after_cr = False
+        self._started = False
+
+    def feed(self, read: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """Yield (event name or b"", data) of each event that `read` completes.
+
+        Raises UpstreamBroken, after the events before it, when an event exceeds the limit.
+        """
+        if b"\r" in read or self._after_cr:
+            read = self._normalise(read)
+        if b"\n" not in read:
+            self._hold(read)
+            return
+        if self._held:
+            read = b"".join((*self._held, read))
+            self._held.clear()
+        lines = read.split(b"\n")
+        rest = lines.pop()
+        self._size = 0
+        for line in lines:
+            if line:
+                self._field(line)
+            elif self._data:
+                yield self._dispatch()
+            else:
+                self._name = b""
+        self._size = sum(map(len, self._data))
+        self._hold(rest)
+
+    def close(self) -> Iterator[tuple[bytes, bytes]]:
+        """Yield the last event where the stream ended without its blank line.
+
+        The specification drops it; backends that close at once after the last event are too many
+        to follow it. Whoever reads half an event finds that it does not parse.
+        """
+        if self._held:
+            self._field(b"".join(self._held))
+            self._held.clear()
+        if self._data:
+            yield self._dispatch()
+
+    def _normalise(self, read: bytes) -> bytes:
+        if self._after_cr and read.startswith(b"\n"):
+            read = read[1:]
+            self._after_cr = False
+        if read:
+            self._after_cr = read.endswith(b"\r")
+        return read.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+
+    def _hold(self, part: bytes) -> None:
+        if part:
+            self._held.append(part)
+            self._size += len(part)
+            if self._size > self._limit:
+                raise UpstreamBroken(TOO_LARGE)
+
+    def _field(self, line: bytes) -> None:
+        if line.startswith(b"data:"):
+            self._data.append(line[6:] if line[5:6] == b" " else line[5:])
+        elif line.startswith(b"event:"):
+            self._name = line[6:].strip()
+        elif not self._started and line.startswith(BOM):
+            self._started = True
+            self._field(line[len(BOM) :])
+
+    def _dispatch(self) -> tuple[bytes, bytes]:
+        self._started = True
+        data = self._data[0] if len(self._data) == 1 else b"\n".join(self._data)
+        if len(data) > self._limit:
+            raise UpstreamBroken(TOO_LARGE)
+        event = (self._name, data)
+        self._data.clear()
+        self._name = b""
+        return event

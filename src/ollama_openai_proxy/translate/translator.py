@@ -1,0 +1,156 @@
+"""A reply, from the upstream's bytes to the client's.
+
+A translator joins a decoder (bytes to events) and an encoder (events to bytes). It holds no socket
+and no clock: whoever has them says how much time has passed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Protocol
+
+from ollama_openai_proxy.errors import UpstreamBroken, UpstreamError
+from ollama_openai_proxy.translate.events import Event
+from ollama_openai_proxy.translate.openai.reply import EMPTY, MAX_BODY, Decoder, decoder_for
+
+
+class Translator(Protocol):
+    """What an exchange needs to know of a translation.
+
+    `media_type` is the client's; `streamed` tells whether output may leave before the end.
+    `elapsed` is nanoseconds since the request arrived. After a failure the output so far is still
+    valid, and nothing may follow it but `failed`.
+    """
+
+    media_type: str
+    streamed: bool
+    failure: UpstreamError | None
+
+    @property
+    def finishing(self) -> bool:
+        """Whether only facts that some backends never send are awaited."""
+
+    @property
+    def done(self) -> bool:
+        """Whether the client's reply is whole."""
+
+    def open(self, content_type: str, elapsed: int) -> None:
+        """The upstream was asked at `elapsed`, and answers with this content type."""
+
+    def feed(self, read: bytes, elapsed: int) -> bytes:
+        """Translate one read."""
+
+    def close(self, elapsed: int) -> bytes:
+        """Translate what is left, now that the upstream's reply has ended."""
+
+    def failed(self, error: UpstreamError) -> bytes:
+        """Return the record that tells a client, in mid-stream, that no more comes."""
+
+
+class Encoder(Protocol):
+    """Events in, a client's bytes out."""
+
+    media_type: str
+    streamed: bool
+
+    def opened(self, elapsed: int) -> None:
+        """The upstream was asked at `elapsed`."""
+
+    def encode(self, events: Iterable[Event], elapsed: int, out: list[bytes]) -> None:
+        """Append the bytes of `events` to `out`. Raises UpstreamError when they make no reply."""
+
+    def failed(self, error: UpstreamError) -> bytes:
+        """Return the error record."""
+
+
+class ReplyTranslator:
+    """A completion, in any of the upstream's shapes, to any client's."""
+
+    def __init__(self, encoder: Encoder, secrets: tuple[str, ...] = ()) -> None:
+        """`secrets` must not appear in what an upstream's error is translated to."""
+        self._secrets = secrets
+        self.media_type = encoder.media_type
+        self.streamed = encoder.streamed
+        self.failure: UpstreamError | None = None
+        self.failed = encoder.failed
+        self._encoder = encoder
+        self._decoder: Decoder | None = None
+        self._content_type = ""
+
+    @property
+    def finishing(self) -> bool:
+        return self._decoder is not None and self._decoder.finishing
+
+    @property
+    def done(self) -> bool:
+        return self._decoder is not None and self._decoder.ended
+
+    def open(self, content_type: str, elapsed: int) -> None:
+        self._content_type = content_type
+        self._encoder.opened(elapsed)
+
+    def feed(self, read: bytes, elapsed: int) -> bytes:
+        out: list[bytes] = []
+        try:
+            if self._decoder is None:
+                self._decoder = decoder_for(self._content_type, read, self._secrets)
+            self._encoder.encode(self._decoder.feed(read), elapsed, out)
+        except UpstreamError as error:
+            self.failure = error
+        return out[0] if len(out) == 1 else b"".join(out)
+
+    def close(self, elapsed: int) -> bytes:
+        out: list[bytes] = []
+        try:
+            if self._decoder is None:
+                raise UpstreamBroken(EMPTY, outcome="up_empty")
+            self._encoder.encode(self._decoder.close(), elapsed, out)
+        except UpstreamError as error:
+            self.failure = error
+        return b"".join(out)
+
+
+class WholeTranslator:
+    """A reply that is JSON on both sides, such as embeddings."""
+
+    media_type = "application/json; charset=utf-8"
+    streamed = False
+    finishing = False
+
+    def __init__(self, translate: Translate, failed: Failed) -> None:
+        self.failure: UpstreamError | None = None
+        self.failed = failed
+        self._translate = translate
+        self._parts: list[bytes] = []
+        self._size = 0
+        self._opened = 0
+        self.done = False
+
+    def open(self, content_type: str, elapsed: int) -> None:
+        self._opened = elapsed
+
+    def feed(self, read: bytes, elapsed: int) -> bytes:
+        self._parts.append(read)
+        self._size += len(read)
+        if self._size > MAX_BODY:
+            self.failure = UpstreamBroken("the upstream's response is too large")
+        return b""
+
+    def close(self, elapsed: int) -> bytes:
+        try:
+            body = self._translate(b"".join(self._parts), self._opened, elapsed)
+        except UpstreamError as error:
+            self.failure = error
+            return b""
+        self.done = True
+        return body
+
+
+class Translate(Protocol):
+    def __call__(self, body: bytes, opened: int, elapsed: int, /) -> bytes:
+        """Return the client's body. Raises UpstreamError."""
+
+
+class Failed(Protocol):
+    def __call__(self, error: UpstreamError, /) -> bytes:
+        """Return the error record."""
