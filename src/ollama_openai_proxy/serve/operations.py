@@ -20,7 +20,7 @@ async def live() -> Response:
     return PlainTextResponse("ok")
 
 
-def on_http_error(request: Request, error: Exception) -> Response:
+def on_http_error(_request: Request, error: Exception) -> Response:
     """Answer a request that no route takes, as Ollama does: in plain text (contract 1.2)."""
     if not isinstance(error, HTTPException):
         raise error

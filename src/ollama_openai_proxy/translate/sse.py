@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from ollama_openai_proxy.errors import UpstreamBroken
+
+Event = tuple[bytes, bytes]
+"""The event's name, or b"", and its data."""
 
 BOM = b"\xef\xbb\xbf"
 TOO_LARGE = "the upstream sent an event that is too large"
@@ -27,8 +28,8 @@ class Splitter:
         self._after_cr = False
         self._started = False
 
-    def feed(self, read: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """Yield (event name or b"", data) of each event that `read` completes.
+    def feed(self, read: bytes, out: list[Event]) -> None:
+        """Append each event that `read` completes to `out`.
 
         Raises UpstreamBroken, after the events before it, when an event exceeds the limit.
         """
@@ -40,21 +41,17 @@ class Splitter:
         if self._held:
             read = b"".join((*self._held, read))
             self._held.clear()
+        if read.endswith(b"\n\n") and not self._data and self._started:
+            self._blocks(read, out)
+            return
         lines = read.split(b"\n")
         rest = lines.pop()
-        self._size = 0
-        for line in lines:
-            if line:
-                self._field(line)
-            elif self._data:
-                yield self._dispatch()
-            else:
-                self._name = b""
+        self._lines(lines, out)
         self._size = sum(map(len, self._data))
         self._hold(rest)
 
-    def close(self) -> Iterator[tuple[bytes, bytes]]:
-        """Yield the last event where the stream ended without its blank line.
+    def close(self, out: list[Event]) -> None:
+        """Append the last event where the stream ended without its blank line.
 
         The specification drops it; backends that close at once after the last event are too many
         to follow it. Whoever reads half an event finds that it does not parse.
@@ -63,7 +60,25 @@ class Splitter:
             self._field(b"".join(self._held))
             self._held.clear()
         if self._data:
-            yield self._dispatch()
+            self._dispatch(out)
+
+    def _blocks(self, read: bytes, out: list[Event]) -> None:
+        """The usual read: whole events, of one line each."""
+        for block in read[:-2].split(b"\n\n"):
+            if block.startswith(b"data: ") and b"\n" not in block and len(block) <= self._limit:
+                out.append((b"", block[6:]))
+            else:
+                self._lines([*block.split(b"\n"), b""], out)
+        self._size = 0
+
+    def _lines(self, lines: list[bytes], out: list[Event]) -> None:
+        for line in lines:
+            if line:
+                self._field(line)
+            elif self._data:
+                self._dispatch(out)
+            else:
+                self._name = b""
 
     def _normalise(self, read: bytes) -> bytes:
         if self._after_cr and read.startswith(b"\n"):
@@ -89,12 +104,12 @@ class Splitter:
             self._started = True
             self._field(line[len(BOM) :])
 
-    def _dispatch(self) -> tuple[bytes, bytes]:
+    def _dispatch(self, out: list[Event]) -> None:
         self._started = True
         data = self._data[0] if len(self._data) == 1 else b"\n".join(self._data)
         if len(data) > self._limit:
             raise UpstreamBroken(TOO_LARGE)
-        event = (self._name, data)
+        if data:
+            out.append((self._name, data))
         self._data.clear()
         self._name = b""
-        return event

@@ -6,7 +6,6 @@ and no clock: whoever has them says how much time has passed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Protocol
 
 from ollama_openai_proxy.errors import UpstreamBroken, UpstreamError
@@ -56,8 +55,8 @@ class Encoder(Protocol):
     def opened(self, elapsed: int) -> None:
         """The upstream was asked at `elapsed`."""
 
-    def encode(self, events: Iterable[Event], elapsed: int, out: list[bytes]) -> None:
-        """Append the bytes of `events` to `out`. Raises UpstreamError when they make no reply."""
+    def encode(self, events: list[Event], elapsed: int, out: list[bytes]) -> None:
+        """Append the bytes of `events`. Raises UpstreamError, after them, for what makes no reply."""
 
     def failed(self, error: UpstreamError) -> bytes:
         """Return the error record."""
@@ -83,31 +82,39 @@ class ReplyTranslator:
 
     @property
     def done(self) -> bool:
-        return self._decoder is not None and self._decoder.ended
+        return self._decoder is not None and self._decoder.ended and self.failure is None
 
     def open(self, content_type: str, elapsed: int) -> None:
         self._content_type = content_type
         self._encoder.opened(elapsed)
 
     def feed(self, read: bytes, elapsed: int) -> bytes:
-        out: list[bytes] = []
+        events: list[Event] = []
         try:
             if self._decoder is None:
                 self._decoder = decoder_for(self._content_type, read, self._secrets)
-            self._encoder.encode(self._decoder.feed(read), elapsed, out)
+            self._decoder.feed(read, events)
         except UpstreamError as error:
             self.failure = error
-        return out[0] if len(out) == 1 else b"".join(out)
+        return self._encode(events, elapsed) if events else b""
 
     def close(self, elapsed: int) -> bytes:
-        out: list[bytes] = []
+        events: list[Event] = []
         try:
             if self._decoder is None:
                 raise UpstreamBroken(EMPTY, outcome="up_empty")
-            self._encoder.encode(self._decoder.close(), elapsed, out)
+            self._decoder.close(events)
         except UpstreamError as error:
             self.failure = error
-        return b"".join(out)
+        return self._encode(events, elapsed)
+
+    def _encode(self, events: list[Event], elapsed: int) -> bytes:
+        out: list[bytes] = []
+        try:
+            self._encoder.encode(events, elapsed, out)
+        except UpstreamError as error:
+            self.failure = error
+        return out[0] if len(out) == 1 else b"".join(out)
 
 
 class WholeTranslator:

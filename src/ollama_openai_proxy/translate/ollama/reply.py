@@ -5,7 +5,7 @@ A streamed reply is NDJSON: one object a line, no blank lines. A whole one is a 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import msgspec
@@ -33,25 +33,21 @@ _MAX_PIECE = 64 * 1024
 _encode = msgspec.json.encode
 
 
-def _chat(content: bytes, thinking: bytes, calls: bytes) -> bytes:
-    thinking = b',"thinking":' + thinking if thinking else b""
-    calls = b',"tool_calls":' + calls if calls else b""
-    return b'"message":{"role":"assistant","content":' + content + thinking + calls + b"}"
-
-
-def _generate(content: bytes, thinking: bytes, _calls: bytes) -> bytes:
-    return b'"response":' + content + (b',"thinking":' + thinking if thinking else b"")
-
-
 class Shape(NamedTuple):
-    """What tells a chat's answer from a generation's: the key of the text, and what comes last."""
+    """What tells a chat's answer from a generation's: what stands around the text, and what comes last."""
 
-    answer: Callable[[bytes, bytes, bytes], bytes]
+    before: bytes
+    after: bytes
     metrics_first: bool
 
+    def answer(self, content: bytes, thinking: bytes = b"", calls: bytes = b"") -> bytes:
+        thinking = b',"thinking":' + thinking if thinking else b""
+        calls = b',"tool_calls":' + calls if calls else b""
+        return b"".join((self.before, content, thinking, calls, self.after))
 
-CHAT = Shape(_chat, metrics_first=False)
-GENERATE = Shape(_generate, metrics_first=True)
+
+CHAT = Shape(b'"message":{"role":"assistant","content":', b"}", metrics_first=False)
+GENERATE = Shape(b'"response":', b"", metrics_first=True)
 
 
 class Reply(NamedTuple):
@@ -72,7 +68,7 @@ class Reply(NamedTuple):
 def idle_answer(shape: Shape, model: str, now: int, reason: str) -> bytes:
     """Return the answer to a request that only loads or unloads a model."""
     head = b'{"model":' + _encode(model) + b',"created_at":' + _encode(timestamp(now)) + b","
-    answer = shape.answer(b'""', b"", b"")
+    answer = shape.answer(b'""')
     return escape_separators(head + answer + b',"done":true,"done_reason":' + _encode(reason) + b"}")
 
 
@@ -86,7 +82,8 @@ class ReplyEncoder:
         self._reply = reply
         self._head = b'{"model":' + _encode(reply.model) + b',"created_at":"'
         self._watch = Stopwatch()
-        self._stamp = b""
+        self._after = reply.shape.after + b',"done":false}\n'
+        self._dated = self._before = b""
         self._usage = Usage()
         self._calls = ToolCallCollector()
         self._logprobs: list[dict[str, Any]] = []
@@ -96,15 +93,21 @@ class ReplyEncoder:
     def opened(self, elapsed: int) -> None:
         self._watch.opened = elapsed
 
-    def encode(self, events: Iterable[Event], elapsed: int, out: list[bytes]) -> None:
-        self._stamp = timestamp(self._reply.arrived + elapsed).encode()
+    def encode(self, events: list[Event], elapsed: int, out: list[bytes]) -> None:
+        """Append the bytes of `events`. Raises UpstreamBroken for tool calls that are none."""
+        self._now(elapsed)
         for event in events:
-            kind = type(event)
-            if kind is TextDelta:
+            if type(event) is TextDelta:
                 self._watch.token(elapsed)
-                self._add_text(event.text, out)  # type: ignore[union-attr]  # `kind` tells
+                self._add_text(event.text, out)
             else:
                 self._other(event, elapsed, out)
+
+    def _now(self, elapsed: int) -> None:
+        """Date what is written next."""
+        stamp = timestamp(self._reply.arrived + elapsed).encode()
+        self._dated = b"".join((self._head, stamp, b'",'))
+        self._before = self._dated + self._reply.shape.before
 
     def _other(self, event: Event, elapsed: int, out: list[bytes]) -> None:
         match event:
@@ -124,8 +127,8 @@ class ReplyEncoder:
     def _add_text(self, text: str, out: list[bytes]) -> None:
         if not self.streamed:
             self._text.append(text)
-        elif len(text) <= _MAX_PIECE:
-            out.append(self._line(_encode(text)))
+        elif len(text) <= _MAX_PIECE and not self._logprobs:
+            out.append(escape_separators(b"".join((self._before, _encode(text), self._after))))
         else:
             out.extend(self._line(_encode(piece)) for piece in _pieces(text))
 
@@ -152,16 +155,13 @@ class ReplyEncoder:
 
     def _line(self, content: bytes, thinking: bytes = b"", calls: bytes = b"") -> bytes:
         answer = self._reply.shape.answer(content, thinking, calls)
-        line = b"".join((self._head, self._stamp, b'",', answer, b',"done":false', self._take_logprobs(), b"}\n"))
-        return escape_separators(line)
+        return escape_separators(b"".join((self._dated, answer, b',"done":false', self._take_logprobs(), b"}\n")))
 
     def _object(self, content: bytes, thinking: bytes, calls: bytes, reason: bytes, metrics: bytes) -> bytes:
         answer = self._reply.shape.answer(content, thinking, calls)
         logprobs = self._take_logprobs()
         last = metrics + logprobs if self._reply.shape.metrics_first else logprobs + metrics
-        return escape_separators(
-            b"".join((self._head, self._stamp, b'",', answer, b',"done":true', reason, last, b"}"))
-        )
+        return escape_separators(b"".join((self._dated, answer, b',"done":true', reason, last, b"}")))
 
     def _take_logprobs(self) -> bytes:
         if not self._logprobs:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any, Protocol
 
 from ollama_openai_proxy.errors import UpstreamBroken
@@ -40,13 +41,13 @@ class Decoder(Protocol):
 
     @property
     def ended(self) -> bool:
-        """Whether `Finish` was yielded."""
+        """Whether the last event was `Finish`."""
 
-    def feed(self, read: bytes) -> Iterator[Event]:
-        """Yield what `read` completes. Raises UpstreamError."""
+    def feed(self, read: bytes, out: list[Event]) -> None:
+        """Append what `read` completes. Raises UpstreamError, after what came before it."""
 
-    def close(self) -> Iterator[Event]:
-        """Yield the rest, now that no more bytes come. Raises UpstreamError if it was cut."""
+    def close(self, out: list[Event]) -> None:
+        """Append the rest, now that no more bytes come. Raises UpstreamError if it was cut."""
 
 
 def decoder_for(content_type: str, start: bytes, secrets: Secrets = ()) -> Decoder:
@@ -85,79 +86,77 @@ class _Completion:
     def finishing(self) -> bool:
         return bool(self._reason) and not self.ended
 
-    def add(self, chunk: Chunk) -> Iterator[Event]:
+    def add(self, chunk: Chunk, out: list[Event]) -> None:
         if chunk.error:
             raise stream_error(chunk.error, self._secrets)
         if chunk.object == "error":
             raise stream_error({"message": chunk.message, "code": chunk.code}, self._secrets)
-        choice = _first(chunk.choices)
-        if choice:
-            self._any = True
-            yield from self._choice(choice)
+        for choice in chunk.choices or ():
+            if not choice.index or choice.index == "0":  # others answer what nobody asked
+                self._any = True
+                self._choice(choice, out)
         if chunk.usage or chunk.timings:
             self._usage = usage.merge(self._usage, chunk.usage, chunk.timings)
             self._terminated = self._terminated or (self._has_content and not chunk.choices)
             if self._reason:
-                yield from self.end()
+                self.end(out)
 
-    def end(self) -> Iterator[Event]:
+    def end(self, out: list[Event]) -> None:
         """Finish: all that can follow has come, or nothing more will."""
         if self.ended:
             return
         if not self._any:
             raise UpstreamBroken(EMPTY, outcome="up_empty")
         self.ended = True
-        yield from self._tags.close()
+        out.extend(self._tags.close())
         if self._usage != Usage():
-            yield self._usage
-        yield Finish(self._reason or "stop")
+            out.append(self._usage)
+        out.append(Finish(self._reason or "stop"))
 
-    def cut(self) -> Iterator[Event]:
+    def cut(self, out: list[Event]) -> None:
         """The bytes ended: finish if the backend had said so, fail if not."""
         if self._reason or self._terminated:
-            yield from self.end()
+            self.end(out)
         elif not self.ended:
             broken = UpstreamBroken(TRUNCATED, outcome="up_truncated")
             raise broken if self._any else UpstreamBroken(EMPTY, outcome="up_empty")
 
-    def _choice(self, choice: Choice) -> Iterator[Event]:
-        if isinstance(choice.logprobs, dict) and (entries := choice.logprobs.get("content")):
-            yield Logprobs(entries)
+    def _choice(self, choice: Choice, out: list[Event]) -> None:
+        if choice.logprobs and isinstance(choice.logprobs, dict) and (entries := choice.logprobs.get("content")):
+            out.append(Logprobs(entries))
         message = choice.delta or choice.message
         if message:
-            yield from self._message(message)
+            self._message(message, out)
         elif choice.text and isinstance(choice.text, str):
             self._has_content = True
-            yield TextDelta(choice.text)
+            out.append(TextDelta(choice.text))
         reason = choice.finish_reason
         if reason and isinstance(reason, str):
             if reason in _FAILED:
                 raise UpstreamBroken(_FAILED[reason], outcome="up_midstream_error")
             self._reason = reason
 
-    def _message(self, message: Message) -> Iterator[Event]:
+    def _message(self, message: Message, out: list[Event]) -> None:
         if thinking := _thinking(message):
             self._has_content = True
-            yield ThinkingDelta(thinking)
+            out.append(ThinkingDelta(thinking))
         content = message.content
         if content:
             self._has_content = True
-            if type(content) is str:
-                yield from self._text(content)
+            if type(content) is not str:
+                out.extend(_parts(content))
+            elif self._tags.passive:
+                out.append(TextDelta(content))
             else:
-                yield from _parts(content)
+                out.extend(self._tags.feed(content))
         if message.refusal and isinstance(message.refusal, str):
-            yield TextDelta(message.refusal)
+            self._has_content = True
+            out.append(TextDelta(message.refusal))
         if message.tool_calls:
-            yield from self._tools.add(message.tool_calls)
+            self._has_content = True
+            out.extend(self._tools.add(message.tool_calls))
         elif message.function_call:
-            yield from self._tools.add([ToolCall(index=0, function=message.function_call)])
-
-    def _text(self, text: str) -> Iterator[Event]:
-        if self._tags.passive:
-            yield TextDelta(text)
-        else:
-            yield from self._tags.feed(text)
+            out.extend(self._tools.add([ToolCall(index=0, function=message.function_call)]))
 
 
 class StreamDecoder:
@@ -176,31 +175,35 @@ class StreamDecoder:
     def ended(self) -> bool:
         return self._completion.ended
 
-    def feed(self, read: bytes) -> Iterator[Event]:
-        for name, data in self._splitter.feed(read):
-            yield from self._event(name, data)
-
-    def close(self) -> Iterator[Event]:
+    def feed(self, read: bytes, out: list[Event]) -> None:
+        events: list[tuple[bytes, bytes]] = []
         try:
-            for name, data in self._splitter.close():
-                yield from self._event(name, data)
-        except UpstreamBroken:
-            # Half an event: whether the stream had finished before it is what counts.
-            pass
-        yield from self._completion.cut()
+            self._splitter.feed(read, events)
+        finally:
+            for name, data in events:
+                self._event(name, data, out)
 
-    def _event(self, name: bytes, data: bytes) -> Iterator[Event]:
+    def close(self, out: list[Event]) -> None:
+        events: list[tuple[bytes, bytes]] = []
+        self._splitter.close(events)
+        # Half an event: whether the stream had finished before it is what counts.
+        with suppress(UpstreamBroken):
+            for name, data in events:
+                self._event(name, data, out)
+        self._completion.cut(out)
+
+    def _event(self, name: bytes, data: bytes, out: list[Event]) -> None:
         completion = self._completion
         if completion.ended:
             return
         if name == b"error":
             raise named_error(data, self._secrets)
         if data.startswith(b"{"):
-            yield from completion.add(decode_chunk(data))
+            completion.add(decode_chunk(data), out)
         elif data.strip(b" \"'").upper() == b"[DONE]":
-            yield from completion.end()
+            completion.end(out)
         elif data.strip():
-            yield from completion.add(decode_chunk(data))
+            completion.add(decode_chunk(data), out)
 
 
 class WholeDecoder:
@@ -216,25 +219,16 @@ class WholeDecoder:
     def ended(self) -> bool:
         return self._completion.ended
 
-    def feed(self, read: bytes) -> Iterator[Event]:
+    def feed(self, read: bytes, out: list[Event]) -> None:
         self._parts.append(read)
         self._size += len(read)
         if self._size > MAX_BODY:
             raise UpstreamBroken("the upstream's response is too large")
-        return iter(())
 
-    def close(self) -> Iterator[Event]:
+    def close(self, out: list[Event]) -> None:
         body = b"".join(self._parts).removeprefix(BOM)
-        yield from self._completion.add(decode_chunk(body))
-        yield from self._completion.end()
-
-
-def _first(choices: list[Choice] | None) -> Choice | None:
-    """Return choice 0; others answer what nobody asked."""
-    for choice in choices or ():
-        if choice.index in (0, None, "0"):
-            return choice
-    return None
+        self._completion.add(decode_chunk(body), out)
+        self._completion.end(out)
 
 
 def _thinking(message: Message) -> str:
