@@ -65,8 +65,8 @@ def create_app(settings: Settings) -> FastAPI:
     app = FastAPI(lifespan=lifespan, openapi_url=None, redirect_slashes=False)
     api = ollama.OllamaApi(upstream, catalog, loaded, max_body=settings.max_body_size, version=settings.ollama_version)
     app.state.catalog = catalog
-    app.include_router(api.router())
-    app.include_router(operations.router())
+    api.register(app)
+    operations.register(app)
     app.add_exception_handler(ProxyError, ollama.on_error)
     app.add_exception_handler(HTTPException, operations.on_http_error)
     app.add_middleware(OriginGuard, origins=settings.origins, check_host=settings.is_loopback)

@@ -6,7 +6,7 @@ import time
 from collections.abc import Awaitable, Callable
 from functools import partial
 
-from fastapi import APIRouter, Request, Response
+from fastapi import FastAPI, Request, Response
 from fastapi.responses import PlainTextResponse
 
 from ollama_openai_proxy.errors import InvalidRequest, ModelNotFound, ProxyError
@@ -42,22 +42,21 @@ class OllamaApi:
         self._max_body = max_body
         self._version = f'{{"version":"{version}"}}'.encode()
 
-    def router(self) -> APIRouter:
+    def register(self, app: FastAPI) -> None:
+        """Add the routes; the first is found fastest."""
         routes: tuple[tuple[str, list[str], Callable[[Request], Awaitable[Response]]], ...] = (
+            ("/api/chat", ["POST"], self.chat),
+            ("/api/generate", ["POST"], self.generate),
+            ("/api/embed", ["POST"], self.embed),
+            ("/api/embeddings", ["POST"], self.embeddings),
             ("/", ["HEAD", "GET"], self.root),
             ("/api/version", ["HEAD", "GET"], self.version),
             ("/api/tags", ["HEAD", "GET"], self.tags),
             ("/api/ps", ["GET"], self.ps),
             ("/api/show", ["POST"], self.show),
-            ("/api/chat", ["POST"], self.chat),
-            ("/api/generate", ["POST"], self.generate),
-            ("/api/embed", ["POST"], self.embed),
-            ("/api/embeddings", ["POST"], self.embeddings),
         )
-        router = APIRouter(redirect_slashes=False)
         for path, methods, handler in routes:
-            router.add_api_route(path, handler, methods=methods, response_model=None)
-        return router
+            app.add_api_route(path, handler, methods=methods, response_model=None)
 
     async def root(self, request: Request) -> Response:
         return PlainTextResponse("Ollama is running")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Request, Response
+from fastapi import FastAPI, Request, Response
 from fastapi.responses import PlainTextResponse
 from starlette.exceptions import HTTPException
 
@@ -10,10 +10,8 @@ from starlette.exceptions import HTTPException
 _METHODS = ("HEAD", "GET", "POST", "DELETE")
 
 
-def router() -> APIRouter:
-    router = APIRouter(redirect_slashes=False)
-    router.add_api_route("/live", live, methods=["HEAD", "GET"], response_model=None)
-    return router
+def register(app: FastAPI) -> None:
+    app.add_api_route("/live", live, methods=["HEAD", "GET"], response_model=None)
 
 
 async def live() -> Response:
