@@ -68,6 +68,7 @@ def create_app(settings: Settings) -> FastAPI:
     api.register(app)
     operations.register(app)
     app.add_exception_handler(ProxyError, ollama.on_error)
+    app.add_exception_handler(Exception, ollama.on_crash)
     app.add_exception_handler(HTTPException, operations.on_http_error)
     app.add_middleware(OriginGuard, origins=settings.origins, check_host=settings.is_loopback)
     app.add_middleware(ExchangeLog)

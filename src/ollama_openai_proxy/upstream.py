@@ -61,12 +61,13 @@ class Reply:
 
     async def read(self) -> bytes:
         """Return the next bytes, b"" at the end. Raises UpstreamError."""
+        self._deadlines.wait()
         try:
-            read = await self._read_any()
+            return await self._read_any()
         except aiohttp.ClientError as error:
             raise self._deadlines.passed or _translated(error) from None
-        self._deadlines.progress()
-        return read
+        finally:
+            self._deadlines.stop_waiting()
 
     async def drain(self) -> None:
         """Read what trails after the answer, briefly, so that the connection can be used again."""
@@ -110,9 +111,15 @@ class _Deadlines:
         self._response = response
         self._timer = self._loop.call_at(min(self._next, self._end), self._check)
 
-    def progress(self) -> None:
+    def wait(self) -> None:
+        """A read begins."""
+        if self._started:
+            self._next = self._loop.time() + self._idle
+
+    def stop_waiting(self) -> None:
+        """A read has ended. Until the next begins it is the client who takes its time."""
         self._started = True
-        self._next = self._loop.time() + self._idle
+        self._next = float("inf")
 
     def stop(self) -> None:
         if self._timer:
@@ -122,7 +129,7 @@ class _Deadlines:
         now = self._loop.time()
         deadline = min(self._next, self._end)
         if now < deadline:
-            self._timer = self._loop.call_at(deadline, self._check)
+            self._timer = self._loop.call_at(min(deadline, now + self._idle), self._check)
         elif self._response:
             self.passed = self.error()
             self._response.close()  # wakes the reader

@@ -25,29 +25,39 @@ class Record:
     path: str = ""
     model: str = ""
     status: int = 0
-    outcome: str = "ok"
+    outcome: str = ""  # of the exchanges that came to an end; empty when it broke
     bytes_in: int = 0
     bytes_out: int = 0
-    first_byte: int | None = None
     started: int = field(default_factory=time.perf_counter_ns)
     arrived: int = field(default_factory=time.time_ns)  # since 1970
+    first_byte: int | None = None
+    last_byte: int | None = None
+
+    def sent(self, size: int) -> None:
+        """Count bytes of the reply's body, now."""
+        self.bytes_out += size
+        self.last_byte = time.perf_counter_ns()
+        if self.first_byte is None:
+            self.first_byte = self.last_byte
 
 
 def log_exchange(record: Record) -> None:
     """Write the one line of an exchange. It holds nothing of what was asked or answered."""
+    # What trails after a whole answer is no part of it.
+    end = record.last_byte if record.outcome == "ok" else None
     fields: dict[str, Any] = {
         "request_id": record.request_id,
         "method": record.method,
         "path": record.path[:128],
         "model": record.model[:128],
         "status": record.status,
-        "outcome": record.outcome,
+        "outcome": record.outcome or "internal",
         "bytes_in": record.bytes_in,
         "bytes_out": record.bytes_out,
-        "duration_ms": _milliseconds(time.perf_counter_ns() - record.started),
+        "duration_ms": _milliseconds((end or time.perf_counter_ns()) - record.started),
     }
     if record.first_byte is not None:
-        fields["first_byte_ms"] = _milliseconds(record.first_byte)
+        fields["first_byte_ms"] = _milliseconds(record.first_byte - record.started)
     _exchanges.info("exchange", extra=fields)
 
 

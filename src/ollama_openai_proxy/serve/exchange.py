@@ -37,6 +37,7 @@ class Exchange(Response):
         self._reply: Reply | None = None
         self._client_left = False
         self._started = False
+        self._answered = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         task = asyncio.current_task()
@@ -59,8 +60,9 @@ class Exchange(Response):
         """Cancel the relay when the client leaves."""
         while (await receive())["type"] != "http.disconnect":
             pass
-        self._client_left = True
-        task.cancel()
+        if not self._answered:  # servers say "disconnect" after the last byte, too
+            self._client_left = True
+            task.cancel()
 
     def _elapsed(self) -> int:
         return time.perf_counter_ns() - self._record.started
@@ -105,9 +107,8 @@ class Exchange(Response):
     async def _send(self, send: Send, body: bytes, *, last: bool) -> None:
         if not self._started:
             self._started = True
-            self._record.first_byte = self._elapsed()
             await send({"type": "http.response.start", "status": 200, "headers": self._head(len(body))})
-        self._record.bytes_out += len(body)
+        self._answered = last
         await send({"type": "http.response.body", "body": body, "more_body": not last})
 
     def _head(self, length: int) -> list[tuple[bytes, bytes]]:

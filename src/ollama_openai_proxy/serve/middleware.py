@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import ipaddress
 import re
+import secrets
 import socket
-import uuid
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -49,20 +49,23 @@ class ExchangeLog:
             await self._app(scope, receive, send)
             return
         given = _header(scope, b"x-request-id") or ""
-        record = Record(given if _SANE_ID.fullmatch(given) else uuid.uuid4().hex)
+        record = Record(given if _SANE_ID.fullmatch(given) else secrets.token_hex(16))
         record.method, record.path = scope["method"], scope["path"]
         scope["record"] = record
         request_id.set(record.request_id)
         header = (b"x-request-id", record.request_id.encode())
 
         async def note(message: Message) -> None:
-            if message["type"] == "http.response.start":
+            if message["type"] == "http.response.body":
+                record.sent(len(message.get("body", b"")))
+            else:
                 record.status = message["status"]
                 message["headers"] = [*message.get("headers", ()), header]
             await send(message)
 
         try:
             await self._app(scope, receive, note)
+            record.outcome = record.outcome or "ok"
         finally:
             if record.path not in _QUIET:
                 log_exchange(record)

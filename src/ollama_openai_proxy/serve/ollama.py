@@ -195,5 +195,10 @@ def on_error(http: Request, error: Exception) -> Response:
     return response
 
 
+def on_crash(_http: Request, _error: Exception) -> Response:
+    """Answer when our own code failed; the log has the traceback."""
+    return _json(error_body(ProxyError("internal error")), 500)
+
+
 def _json(body: bytes, status: int = 200) -> Response:
     return Response(body, status, media_type=JSON)
