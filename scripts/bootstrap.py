@@ -19,7 +19,7 @@ import sys
 import tempfile
 import urllib.request
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 ROOT = Path(__file__).resolve().parent.parent
 TOOLS = ROOT / ".tools"
@@ -29,12 +29,7 @@ STAMP = ENVIRONMENT / "bootstrap.stamp"
 MINIMUM_PYTHON = (3, 11)
 KNOWN_PYTHONS = ("python3.14", "python3.13", "python3.12", "python3.11")
 MINIMUM_UV = (0, 9, 0)
-UV_REQUIREMENTS = ROOT / "scripts" / "uv-requirements.txt"
-PIP_URL = (
-    "https://files.pythonhosted.org/packages/07/25/ee8c38ae72d66b844ce8eb9711ba905dba21ca1a8a0c960057c41cd23337/"
-    "pip-26.3-py3-none-any.whl"
-)
-PIP_SHA256 = "f3b60b20ffaadd4415ed7957212a38ac63fa4c5fa375bd0f4a797777940fad13"
+LOCK = ROOT / "uv.lock"  # pins pip and uv too, in the group "tools"
 
 
 def fail(reason: str) -> NoReturn:
@@ -49,7 +44,7 @@ def ensure_python() -> None:
         found = shutil.which(name)
         # Run first: a shim of pyenv's is found for a Python that is not selected, and only fails.
         if found is not None and subprocess.run([found, "-V"], capture_output=True, check=False).returncode == 0:
-            os.execv(found, [found, *sys.argv])  # noqa: S606
+            os.execv(found, [found, *sys.argv])  # noqa: S606  # no shell is wanted
     version = sys.version.split()[0]
     fail(f"Python 3.11 or newer is needed; this is {version}, and there is no {', '.join(KNOWN_PYTHONS)}")
 
@@ -65,21 +60,33 @@ def ensure_uv() -> str:
     on_path = shutil.which("uv")
     if on_path is not None and uv_version(on_path) >= MINIMUM_UV:
         return on_path
-    home = TOOLS / f"uv-{hashlib.sha256(UV_REQUIREMENTS.read_bytes()).hexdigest()[:12]}"
+    version = locked("uv")["version"]
+    home = TOOLS / f"uv-{version}"
     if not home.exists():
-        install_uv(home)
+        install_uv(home, version)
     return str(home / "bin" / "uv")
 
 
-def install_uv(home: Path) -> None:
+def locked(name: str) -> dict[str, Any]:
+    """What uv.lock says of a package: its version, and its wheels with their URLs and hashes."""
+    import tomllib  # noqa: PLC0415  # not on the Pythons that ensure_python turns away
+
+    with LOCK.open("rb") as file:
+        packages: list[dict[str, Any]] = tomllib.load(file)["package"]
+    return next(package for package in packages if package["name"] == name)
+
+
+def install_uv(home: Path, version: str) -> None:
     print("bootstrap: installing uv into .tools/", file=sys.stderr)
     TOOLS.mkdir(exist_ok=True)
     # Moved into place when complete, so that an interrupted run leaves nothing half done behind.
     with tempfile.TemporaryDirectory(dir=TOOLS) as temporary:
-        target = Path(temporary) / "uv"
+        target, requirements = Path(temporary) / "uv", Path(temporary) / "requirements.txt"
+        hashes = " ".join(f"--hash={wheel['hash']}" for wheel in locked("uv")["wheels"])
+        requirements.write_text(f"uv=={version} {hashes}\n", encoding="utf-8")
         options = ["--quiet", "--retries=2", "--disable-pip-version-check", "--only-binary=:all:", "--no-deps"]
         command = [*pip_command(Path(temporary)), "install", *options, f"--target={target}"]
-        command += ["--require-hashes", f"--requirement={UV_REQUIREMENTS}"]
+        command += ["--require-hashes", f"--requirement={requirements}"]
         done = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)
         if done.returncode:
             reasons = [line for line in done.stderr.splitlines() if line.startswith("ERROR: ")] or ["pip failed"]
@@ -98,16 +105,17 @@ def pip_command(folder: Path) -> list[str]:
 
 
 def download_pip(folder: Path) -> Path:
+    (wheel,) = locked("pip")["wheels"]
     try:
-        with urllib.request.urlopen(PIP_URL, timeout=60) as response:
+        with urllib.request.urlopen(wheel["url"], timeout=60) as response:
             content: bytes = response.read()
     except OSError as error:
-        fail(f"can't download {PIP_URL}: {error}")
-    if hashlib.sha256(content).hexdigest() != PIP_SHA256:
-        fail(f"{PIP_URL} is not the file it should be (sha256)")
-    wheel = folder / PIP_URL.rpartition("/")[2]
-    wheel.write_bytes(content)
-    return wheel
+        fail(f"can't download {wheel['url']}: {error}")
+    if f"sha256:{hashlib.sha256(content).hexdigest()}" != wheel["hash"]:
+        fail(f"{wheel['url']} is not the file it should be (sha256)")
+    path = folder / str(wheel["url"]).rpartition("/")[2]
+    path.write_bytes(content)
+    return path
 
 
 def fingerprint() -> str:

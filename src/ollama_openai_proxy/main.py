@@ -12,13 +12,14 @@ from fastapi import FastAPI
 from starlette.exceptions import HTTPException
 
 from ollama_openai_proxy import __version__
+from ollama_openai_proxy.deadlines import Timeouts
 from ollama_openai_proxy.errors import ProxyError
 from ollama_openai_proxy.serve import ollama, operations
 from ollama_openai_proxy.serve.catalog import Catalog
 from ollama_openai_proxy.serve.loaded import LoadedModels
 from ollama_openai_proxy.serve.middleware import ExchangeLog, OriginGuard
 from ollama_openai_proxy.settings import Settings
-from ollama_openai_proxy.upstream import Timeouts, Upstream
+from ollama_openai_proxy.upstream import Upstream
 
 
 def create_upstream(settings: Settings) -> Upstream:

@@ -17,7 +17,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from ollama_openai_proxy.errors import InvalidRequest
 from ollama_openai_proxy.translate.ollama.golang import parse_duration
 
-Seconds = Annotated[float, Field(ge=0, le=86400, allow_inf_nan=False)]
+Seconds = Annotated[float, Field(ge=0, le=86400)]
 _MAX_SECRET_FILE = 64 * 1024
 _SCHEMES = ("http", "https", "chrome-extension", "safari-extension", "moz-extension", "ms-browser-extension")
 
@@ -89,21 +89,27 @@ class Settings(BaseSettings):
     @field_validator("*", mode="before")
     @classmethod
     def _not_empty(cls, value: Any) -> Any:
-        if isinstance(value, str) and not value.strip():
+        if not isinstance(value, str):
+            return value
+        value = value.strip().strip("\"'")  # as Ollama does (contract 9.1)
+        if not value.strip():
             raise ValueError("is empty; unset it or give it a value")
-        return value.strip().strip("\"'") if isinstance(value, str) else value
+        return value
 
     @field_validator("openai_api_base_url")
     @classmethod
     def _is_base_url(cls, value: str | None) -> str | None:
         if value is None:
             return None
-        url = urlsplit(value)
-        if url.scheme not in ("http", "https") or not url.hostname:
+        try:
+            url = urlsplit(value)
+            _ = url.port  # raises ValueError for one that is no number
+        except ValueError:  # its message may hold the value
+            raise ValueError("has a host or port that is none") from None
+        if url.scheme not in ("http", "https") or not url.hostname or not value.isprintable() or " " in value:
             raise ValueError("must be a URL that begins with http:// or https://")
-        if url.username or url.password or url.query or url.fragment:
+        if "@" in url.netloc or "?" in value or "#" in value:
             raise ValueError("must not hold a user, password, query or fragment")
-        _ = url.port  # raises ValueError for one that is no number
         return value.rstrip("/") + ("" if url.path.strip("/") else "/v1")
 
     @field_validator("log_level", "upstream_profile", "env", mode="before")
@@ -114,8 +120,9 @@ class Settings(BaseSettings):
     @field_validator("ollama_origins")
     @classmethod
     def _are_origins(cls, value: str | None) -> str | None:
-        for origin in (value or "").split(","):
-            if origin.count("*") > 1 or ("*" not in origin and value and origin.partition("://")[0] not in _SCHEMES):
+        for origin in map(str.strip, value.split(",") if value else ()):
+            scheme, separator, _ = origin.partition("://")
+            if origin.count("*") > 1 or ("*" not in origin and not (separator and scheme in _SCHEMES)):
                 raise ValueError("each origin needs a scheme such as https:// or one *")
         return value
 
@@ -135,10 +142,11 @@ class Settings(BaseSettings):
     def _one_key(self) -> Self:
         if self.openai_api_key and self.openai_api_key_file:
             raise ValueError("OPENAI_API_KEY and OPENAI_API_KEY_FILE are both set; give one")
+        name = "OPENAI_API_KEY_FILE" if self.openai_api_key_file else "OPENAI_API_KEY"
         if (self.openai_api_key or self.openai_api_key_file) and not self.openai_api_base_url:
-            raise ValueError("OPENAI_API_KEY is set and OPENAI_API_BASE_URL is not; give the URL of the backend")
+            raise ValueError(f"{name} is set and OPENAI_API_BASE_URL is not; give the URL of the backend")
         if any(not 33 <= ord(char) < 127 for char in self.api_key):
-            raise ValueError("OPENAI_API_KEY holds characters that no key has")
+            raise ValueError(f"{name} holds characters that no key has")
         return self
 
     @property
@@ -155,7 +163,7 @@ class Settings(BaseSettings):
 
     @property
     def host(self) -> str:
-        return self.proxy_host or _host_and_port(self.ollama_host)[0]
+        return self.proxy_host.strip("[]") if self.proxy_host else _host_and_port(self.ollama_host)[0]
 
     @property
     def port(self) -> int:
@@ -165,7 +173,7 @@ class Settings(BaseSettings):
     def is_loopback(self) -> bool:
         """Whether only this machine reaches the proxy."""
         try:
-            return ipaddress.ip_address(self.host.strip("[]")).is_loopback
+            return ipaddress.ip_address(self.host).is_loopback
         except ValueError:
             return self.host == "localhost"
 
@@ -185,6 +193,8 @@ def load(**overrides: Any) -> Settings:
         return Settings(**overrides)
     except ValidationError as error:
         raise SettingsError("; ".join(map(_explain, error.errors(include_input=False, include_url=False)))) from None
+    except (OSError, UnicodeDecodeError):
+        raise SettingsError(".env can't be read as text") from None
 
 
 def _explain(problem: Any) -> str:
@@ -208,8 +218,8 @@ def _read_secret(path: Path) -> str:
 def _keep_alive(value: str) -> float:
     try:
         seconds = float(value) if value.lstrip("+-").isdecimal() else parse_duration(value)
-    except InvalidRequest as error:
-        raise ValueError(error.message) from None
+    except (InvalidRequest, ValueError):  # their messages hold the value
+        raise ValueError("must be a duration such as 10m, or a number of seconds") from None
     return seconds if seconds >= 0 else float("inf")
 
 

@@ -12,6 +12,7 @@ from typing import NamedTuple, Self
 
 import aiohttp
 
+from ollama_openai_proxy.deadlines import Deadlines, Timeouts
 from ollama_openai_proxy.errors import (
     ProxyError,
     UpstreamBroken,
@@ -27,17 +28,8 @@ _ERROR_BODY_SECONDS = 5.0
 # Shorter than what servers keep (uvicorn and vLLM: 5 s), so that few die as we reuse them.
 _IDLE_CONNECTION_SECONDS = 2.0
 _DRAIN_SECONDS = 0.5
-
-
-class Timeouts(NamedTuple):
-    """Seconds. 0 is no limit, for `whole` and `stream`: the most a reply may take, asked for whole
-    or as a stream. `first_byte` runs from the call, `idle` from the last byte."""
-
-    connect: float = 5.0
-    first_byte: float = 300.0
-    idle: float = 120.0
-    whole: float = 600.0
-    stream: float = 0.0
+_INVALID = "invalid response from upstream"
+_NO_NAME = "the upstream's name could not be resolved"
 
 
 class Call(NamedTuple):
@@ -52,12 +44,13 @@ class Call(NamedTuple):
 class Reply:
     """The backend's answer to a call: its status was 2xx, its body is still to come."""
 
-    def __init__(self, response: aiohttp.ClientResponse, deadlines: _Deadlines) -> None:
+    def __init__(self, response: aiohttp.ClientResponse, deadlines: Deadlines) -> None:
         self.content_type = response.headers.get("Content-Type", "")
         self._response = response
         self._deadlines = deadlines
         self._read_any = response.content.readany
-        deadlines.watch(response)
+        self._failure: UpstreamError | None = None
+        deadlines.watch(self._look, self._fail)
 
     async def read(self) -> bytes:
         """Return the next bytes, b"" at the end. Raises UpstreamError."""
@@ -65,7 +58,7 @@ class Reply:
         try:
             return await self._read_any()
         except aiohttp.ClientError as error:
-            raise self._deadlines.passed or _translated(error) from None
+            raise self._failure or _translated(error) from None
         finally:
             self._deadlines.stop_waiting()
 
@@ -83,64 +76,15 @@ class Reply:
         self._deadlines.stop()
         self._response.close()
 
+    def _look(self) -> None:
+        """Fail when the framing is broken: aiohttp closes the connection then, and leaves the reader waiting."""
+        connection, content = self._response.connection, self._response.content
+        if connection and connection.closed and not content.is_eof() and not content.exception():
+            self._fail(UpstreamBroken(_INVALID))
 
-class _Deadlines:
-    """One timer for a call: it looks, when it fires, whether anything came meanwhile.
-
-    Moving a timer with every read would cost more than the read.
-    """
-
-    def __init__(self, timeouts: Timeouts, streamed: bool) -> None:
-        self._loop = asyncio.get_running_loop()
-        now = self._loop.time()
-        total = timeouts.stream if streamed else timeouts.whole
-        self._end = now + total if total else float("inf")
-        # A reply that comes whole shows its first byte when all is done.
-        self._first = timeouts.first_byte if streamed else max(timeouts.first_byte, total)
-        self._idle = timeouts.idle
-        self._next = now + self._first
-        self._timer: asyncio.TimerHandle | None = None
-        self._response: aiohttp.ClientResponse | None = None
-        self.passed: UpstreamTimeout | None = None
-        self._started = False
-
-    def first_byte(self) -> asyncio.Timeout:
-        return asyncio.timeout_at(min(self._next, self._end))
-
-    def watch(self, response: aiohttp.ClientResponse) -> None:
-        self._response = response
-        self._timer = self._loop.call_at(min(self._next, self._end), self._check)
-
-    def wait(self) -> None:
-        """A read begins."""
-        if self._started:
-            self._next = self._loop.time() + self._idle
-
-    def stop_waiting(self) -> None:
-        """A read has ended. Until the next begins it is the client who takes its time."""
-        self._started = True
-        self._next = float("inf")
-
-    def stop(self) -> None:
-        if self._timer:
-            self._timer.cancel()
-
-    def _check(self) -> None:
-        now = self._loop.time()
-        deadline = min(self._next, self._end)
-        if now < deadline:
-            self._timer = self._loop.call_at(min(deadline, now + self._idle), self._check)
-        elif self._response:
-            self.passed = self.error()
-            self._response.close()  # wakes the reader
-
-    def error(self) -> UpstreamTimeout:
-        """Return the error that tells which deadline has passed."""
-        if self._loop.time() >= self._end:
-            return UpstreamTimeout("the request exceeded its maximum duration", outcome="up_total_timeout")
-        if self._started:
-            return UpstreamTimeout("the upstream stopped sending", outcome="up_idle_timeout")
-        return UpstreamTimeout("the upstream did not answer in time")
+    def _fail(self, failure: UpstreamError) -> None:
+        self._failure = failure
+        self._response.close()  # wakes the reader
 
 
 class Upstream:
@@ -174,7 +118,7 @@ class Upstream:
 
         Raises ProxyError: the backend's own error, or that it could not be reached or understood.
         """
-        deadlines = _Deadlines(self._timeouts, call.streamed)
+        deadlines = Deadlines(self._timeouts, streamed=call.streamed)
         response = await self._send(call, deadlines)
         try:
             await self._check(response, call)
@@ -221,21 +165,23 @@ class Upstream:
             trace_configs=[trace],
         )
 
-    async def _send(self, call: Call, deadlines: _Deadlines) -> aiohttp.ClientResponse:
+    async def _send(self, call: Call, deadlines: Deadlines) -> aiohttp.ClientResponse:
         """Send the call; once more, on a fresh connection, when a reused one turns out to be dead."""
         trace = SimpleNamespace(reused=False)
         try:
             async with deadlines.first_byte():
                 try:
                     return await self._request(self._pooled, call, trace)
-                except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
-                    if not trace.reused:
+                except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
+                    if not trace.reused or _is_half_head(error):
                         raise
                     return await self._request(self._fresh, call, trace)
         except aiohttp.ClientError as error:
             raise _translated(error) from None
         except TimeoutError:
-            raise deadlines.error() from None
+            raise deadlines.passed() from None
+        except UnicodeError:  # of a host that can't be a name
+            raise UpstreamUnreachable(_NO_NAME, outcome="up_dns") from None
 
     async def _request(
         self, session: aiohttp.ClientSession, call: Call, trace: SimpleNamespace
@@ -253,8 +199,10 @@ class Upstream:
         status = response.status
         if status >= 400:
             raise await self._refusal(response, call)
-        if not 200 <= status < 300:
+        if 300 <= status < 400 and status != 304:
             raise UpstreamBroken("the upstream redirected; check its base URL")
+        if status < 200:
+            raise UpstreamBroken(_INVALID)
         if response.headers.get("Content-Encoding", "identity").lower() != "identity":
             raise UpstreamBroken("unexpected content encoding from upstream")
 
@@ -281,16 +229,22 @@ async def _note_reuse(
     context.trace_request_ctx.reused = True
 
 
+def _is_half_head(error: aiohttp.ClientError) -> bool:
+    return isinstance(error, aiohttp.ServerDisconnectedError) and not isinstance(error.message, str)
+
+
 def _translated(error: aiohttp.ClientError) -> UpstreamError:
+    if _is_half_head(error):
+        return UpstreamBroken(_INVALID)
     for kind, make, message, outcome in _ERRORS:
         if isinstance(error, kind):
             return make(message, outcome=outcome)
-    return UpstreamBroken("invalid response from upstream")
+    return UpstreamBroken(_INVALID)
 
 
 # The first that fits counts: special ones come before the kinds they belong to.
 _ERRORS: tuple[tuple[type[aiohttp.ClientError], type[UpstreamError], str, str], ...] = (
-    (aiohttp.ClientConnectorDNSError, UpstreamUnreachable, "the upstream's name could not be resolved", "up_dns"),
+    (aiohttp.ClientConnectorDNSError, UpstreamUnreachable, _NO_NAME, "up_dns"),
     (aiohttp.ClientSSLError, UpstreamUnreachable, "the upstream's TLS could not be verified", "up_tls"),
     (aiohttp.ConnectionTimeoutError, UpstreamTimeout, "timed out connecting to the upstream", "up_connect_timeout"),
     (aiohttp.ClientConnectorError, UpstreamUnreachable, "the upstream refused the connection", "up_connect"),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from processes import running_proxy
+from support.processes import running_proxy
 
 SOURCES = Path(__file__).parent / "npm"
 # Outside the sources, and kept, so that npm need not fetch the SDK each time.
@@ -20,7 +20,7 @@ def install() -> None:
     marker = INSTALLED / "node_modules" / "installed-from.json"
     shutil.copytree(SOURCES, INSTALLED, dirs_exist_ok=True)
     if not marker.exists() or marker.read_bytes() != lock:
-        subprocess.run(["npm", "ci", "--no-audit", "--no-fund"], cwd=INSTALLED, check=True)  # noqa: S607
+        subprocess.run(["npm", "ci", "--no-audit", "--no-fund"], cwd=INSTALLED, check=True)  # noqa: S607  # wherever npm is
         marker.write_bytes(lock)
 
 
@@ -32,5 +32,5 @@ def test_javascript_sdk(tmp_path: Path) -> None:
     install()
     with running_proxy(tmp_path, "--demo") as url:
         script = ["node", str(INSTALLED / "contract.mjs"), url]
-        done = subprocess.run(script, capture_output=True, text=True, timeout=120, check=False)  # noqa: S603
+        done = subprocess.run(script, capture_output=True, text=True, timeout=120, check=False)  # noqa: S603  # our own script
     assert done.returncode == 0, done.stdout + done.stderr

@@ -9,7 +9,7 @@ from pathlib import Path
 import ollama
 import pytest
 
-from processes import running, running_proxy
+from support.processes import running, running_proxy
 
 FOLDER = Path(__file__).parent
 

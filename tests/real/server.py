@@ -42,7 +42,7 @@ def main() -> None:
     if sys.argv[1:]:
         params.chat_template = Path(sys.argv[1]).read_text(encoding="utf-8")
     server = xllamacpp.Server(params)  # serves in threads of its own, while this name is held
-    print("listening on", server.listening_address, flush=True)  # noqa: T201
+    print("listening on", server.listening_address, flush=True)  # noqa: T201  # whoever started it waits for this line
     sys.stdin.read()
 
 

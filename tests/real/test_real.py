@@ -8,17 +8,15 @@ import json
 import math
 import re
 from collections.abc import Generator
-from importlib.util import find_spec
 from typing import Any
 
 import httpx
 import ollama
 import pytest
 
-from processes import eventually
+from support.processes import eventually
 
-if find_spec("xllamacpp") is None:
-    pytest.skip("no real backend here: scripts/test-real installs and uses it", allow_module_level=True)
+pytest.importorskip("xllamacpp", reason="no real backend here: scripts/test-real installs it", exc_type=ImportError)
 
 pytestmark = pytest.mark.timeout(180)  # the model's speed is the machine's
 

@@ -107,6 +107,7 @@ class Catalog:
             with suppress(TimeoutError):
                 async with asyncio.timeout(_FIRST_LIST_SECONDS):
                     await self._attempted.wait()
+            self._attempted.set()  # whoever comes later has waited enough
 
 
 def _with_date(model: Model, known: Model | None) -> Model:

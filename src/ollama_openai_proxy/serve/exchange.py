@@ -38,6 +38,7 @@ class Exchange(Response):
         self._client_left = False
         self._started = False
         self._answered = False
+        self._finish_by: float | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         task = asyncio.current_task()
@@ -98,8 +99,11 @@ class Exchange(Response):
         """Return the next bytes, b"" when no more come or none need be waited for."""
         if not self._translator.finishing:
             return await reply.read()
+        loop = asyncio.get_running_loop()
+        if self._finish_by is None:
+            self._finish_by = loop.time() + FINISH_GRACE
         try:
-            async with asyncio.timeout(FINISH_GRACE):
+            async with asyncio.timeout_at(self._finish_by):
                 return await reply.read()
         except (TimeoutError, UpstreamError):
             return b""  # the answer was whole, only its trailing facts are missing

@@ -25,6 +25,8 @@ _PREFLIGHT = [
     (b"access-control-allow-headers", _ALLOWED_HEADERS.encode()),
     (b"access-control-max-age", b"43200"),
 ]
+_PREFLIGHT_VARY = [(b"vary", b"Access-Control-Request-Method"), (b"vary", b"Access-Control-Request-Headers")]
+_PRIVATE = tuple(map(ipaddress.ip_network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")))
 _LOCAL_HOSTS = ("localhost", "127.0.0.1", "0.0.0.0")  # noqa: S104  # in origins, no address to bind
 _LOCAL_ORIGINS = (
     *(f"{scheme}://{host}{port}" for scheme in ("http", "https") for host in _LOCAL_HOSTS for port in ("", ":*")),
@@ -81,6 +83,8 @@ class OriginGuard:
     def __init__(self, app: ASGIApp, *, origins: tuple[str, ...], check_host: bool) -> None:
         self._app = app
         self._origins = tuple(origin.strip().lower() for origin in (*origins, *_LOCAL_ORIGINS))
+        self._all = "*" in self._origins
+        self._preflight = _PREFLIGHT if self._all else [*_PREFLIGHT, *_PREFLIGHT_VARY]
         self._check_host = check_host
         self._names = {"", "localhost", socket.gethostname().lower()}
 
@@ -95,9 +99,11 @@ class OriginGuard:
             return
         cors = self._cors_headers(origin or "") if foreign else []
         if foreign and scope["method"] == "OPTIONS":
-            await _answer(send, 204, [*cors, *_PREFLIGHT])
+            await _answer(send, 204, [*cors, *self._preflight])
         elif self._check_host and not self._is_local(host):
             await _refuse(scope, send)
+        elif self._check_host and scope["method"] == "OPTIONS" and not _address(host):
+            await _answer(send, 204, [])
         else:
             await self._app(scope, receive, _adding(send, cors) if cors else send)
 
@@ -105,17 +111,28 @@ class OriginGuard:
         return any(_matches(allowed, origin) for allowed in self._origins)
 
     def _cors_headers(self, origin: str) -> list[tuple[bytes, bytes]]:
-        if "*" in self._origins:
+        if self._all:
             return [(b"access-control-allow-origin", b"*")]
         return [(b"access-control-allow-origin", origin.encode("latin-1")), (b"vary", b"Origin")]
 
     def _is_local(self, host: str) -> bool:
-        name = re.sub(r":\d*$", "", host).strip("[]").lower()
-        try:
-            address = ipaddress.ip_address(name)
-        except ValueError:
-            return name in self._names or name.endswith((".localhost", ".local", ".internal"))
-        return address.is_loopback or address.is_private or address.is_unspecified
+        if address := _address(host):
+            near = any(address in network for network in _PRIVATE if network.version == address.version)
+            return address.is_loopback or address.is_unspecified or near
+        name = _hostname(host)
+        return name in self._names or name.endswith((".localhost", ".local", ".internal"))
+
+
+def _hostname(host: str) -> str:
+    """Return a Host header without its port, in lower case."""
+    return re.sub(r":\d*$", "", host).strip("[]").lower()
+
+
+def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        return ipaddress.ip_address(_hostname(host))
+    except ValueError:
+        return None
 
 
 def _matches(allowed: str, origin: str) -> bool:

@@ -86,9 +86,11 @@ class OllamaApi:
         request.check(asked)
         name = request.required(asked.model)
         model = await self._find(name, http)
-        if not asked.messages:
+        if not asked.messages and _unloads(asked):
             return self._idle(CHAT, model, asked, http)
         check_capabilities(model, name, think=asked.think, tools=bool(asked.tools), action="chat")
+        if not asked.messages:
+            return self._idle(CHAT, model, asked, http)
         return self._exchange(http, asked, model, CHAT, request.chat(asked, model.id))
 
     async def generate(self, http: Request) -> Response:
@@ -96,18 +98,21 @@ class OllamaApi:
         request.check(asked)
         name = request.looked_up(asked.model)
         model = await self._find(name, http)
-        if not asked.prompt and not asked.suffix:
+        if not asked.prompt and _unloads(asked):
             return self._idle(GENERATE, model, asked, http)
         check_capabilities(model, name, think=asked.think, action="generate")
+        if not asked.prompt and not asked.suffix:
+            return self._idle(GENERATE, model, asked, http)
         return self._exchange(http, asked, model, GENERATE, request.generate(asked, model.id))
 
     async def embed(self, http: Request) -> Response:
         asked = wire.decode(await self._body(http), wire.EmbedRequest)
+        keep_alive = request.keep_alive(asked.keep_alive)
         inputs = request.inputs_of(asked)
         name = request.looked_up(asked.model)
         model = await self._find(name, http)
-        self._loaded.use(model, request.keep_alive(asked.keep_alive))
         request.check_options(asked.options)
+        self._loaded.use(model, keep_alive)
         if not inputs:
             return _json(embeddings.loaded(name))
         body = encode({"model": model.id, "input": inputs}, self._models.profile)
@@ -121,10 +126,11 @@ class OllamaApi:
 
     async def embeddings(self, http: Request) -> Response:
         asked = wire.decode(await self._body(http), wire.EmbeddingsRequest)
+        keep_alive = request.keep_alive(asked.keep_alive)
         name = request.required(asked.model)
         model = await self._find(name, http)
-        self._loaded.use(model, request.keep_alive(asked.keep_alive))
         request.check_options(asked.options)
+        self._loaded.use(model, keep_alive)
         if not asked.prompt:
             return _json(embeddings.embeddings_answer([]))
         body = encode({"model": model.id, "input": asked.prompt}, self._models.profile)
@@ -151,11 +157,11 @@ class OllamaApi:
 
     def _idle(self, shape: Shape, model: Model, asked: Generation, http: Request) -> Response:
         """Answer a request without a prompt: it only loads the model, or unloads it."""
-        keep_alive = request.keep_alive(asked.keep_alive)
-        self._loaded.use(model, keep_alive)
-        if keep_alive != 0:
+        unloads = _unloads(asked)
+        if not unloads:
             request.check_options(asked.options)
-        reason = "unload" if keep_alive == 0 else "load"
+        self._loaded.use(model, request.keep_alive(asked.keep_alive))
+        reason = "unload" if unloads else "load"
         return _json(idle_answer(shape, asked.model or "", record_of(http.scope).arrived, reason))
 
     def _exchange(
@@ -181,6 +187,11 @@ class OllamaApi:
 
     def _embedding_exchange(self, http: Request, call: Call, translate: Callable[[bytes, int, int], bytes]) -> Response:
         return Exchange(self._upstream, call, WholeTranslator(translate, error_record), record_of(http.scope))
+
+
+def _unloads(asked: Generation) -> bool:
+    """Whether the request, having no prompt, asks to unload the model."""
+    return request.keep_alive(asked.keep_alive) == 0
 
 
 def on_error(http: Request, error: Exception) -> Response:

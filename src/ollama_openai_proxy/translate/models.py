@@ -39,6 +39,12 @@ def tagged(name: str) -> str:
     return name if ":" in name.rpartition("/")[2] else f"{name}:latest"
 
 
+def qualified(name: str) -> str:
+    """Return the name with all its parts, as Ollama writes it in some errors (contract 3.7)."""
+    parts = tagged(name).split("/")
+    return "/".join(["registry.ollama.ai", "library"][: max(3 - len(parts), 0)] + parts)
+
+
 # contract 2.1: [scheme://][host/][namespace/]model[:tag]
 _NAME = re.compile(r"(?:\w+://)?(?:(?:\w[\w.:-]{0,349}/)?\w[\w-]{0,79}/)?\w[\w.-]{0,79}(?::\w[\w.-]{0,79})?", re.ASCII)
 

@@ -9,6 +9,8 @@ Event = tuple[bytes, bytes]
 
 BOM = b"\xef\xbb\xbf"
 TOO_LARGE = "the upstream sent an event that is too large"
+# What a line may hold beside its data: the field's name, a byte order mark.
+_MARGIN = 16
 
 
 class Splitter:
@@ -22,8 +24,9 @@ class Splitter:
         """`limit`: the most bytes that one event may hold."""
         self._limit = limit
         self._held: list[bytes] = []  # of a line that has not ended
+        self._held_size = 0
         self._data: list[bytes] = []  # of an event that has not ended
-        self._size = 0
+        self._data_size = 0
         self._name = b""
         self._after_cr = False
         self._started = False
@@ -41,13 +44,13 @@ class Splitter:
         if self._held:
             read = b"".join((*self._held, read))
             self._held.clear()
-        if read.endswith(b"\n\n") and not self._data and self._started:
+            self._held_size = 0
+        if read.endswith(b"\n\n") and self._started and not self._data and not self._name:
             self._blocks(read, out)
             return
         lines = read.split(b"\n")
         rest = lines.pop()
         self._lines(lines, out)
-        self._size = sum(map(len, self._data))
         self._hold(rest)
 
     def close(self, out: list[Event]) -> None:
@@ -65,11 +68,10 @@ class Splitter:
     def _blocks(self, read: bytes, out: list[Event]) -> None:
         """The usual read: whole events, of one line each."""
         for block in read[:-2].split(b"\n\n"):
-            if block.startswith(b"data: ") and b"\n" not in block and len(block) <= self._limit:
+            if block.startswith(b"data: ") and b"\n" not in block and 6 < len(block) <= self._limit:
                 out.append((b"", block[6:]))
             else:
                 self._lines([*block.split(b"\n"), b""], out)
-        self._size = 0
 
     def _lines(self, lines: list[bytes], out: list[Event]) -> None:
         for line in lines:
@@ -91,25 +93,30 @@ class Splitter:
     def _hold(self, part: bytes) -> None:
         if part:
             self._held.append(part)
-            self._size += len(part)
-            if self._size > self._limit:
+            self._held_size += len(part)
+            if self._held_size > self._limit + _MARGIN:
                 raise UpstreamBroken(TOO_LARGE)
 
     def _field(self, line: bytes) -> None:
         if line.startswith(b"data:"):
-            self._data.append(line[6:] if line[5:6] == b" " else line[5:])
+            self._add(line[6:] if line[5:6] == b" " else line[5:])
         elif line.startswith(b"event:"):
             self._name = line[6:].strip()
         elif not self._started and line.startswith(BOM):
             self._started = True
             self._field(line[len(BOM) :])
 
+    def _add(self, data: bytes) -> None:
+        self._data.append(data)
+        self._data_size += len(data) + 1  # the line feed that joins it to the next
+        if self._data_size > self._limit + 1:
+            raise UpstreamBroken(TOO_LARGE)
+
     def _dispatch(self, out: list[Event]) -> None:
         self._started = True
         data = self._data[0] if len(self._data) == 1 else b"\n".join(self._data)
-        if len(data) > self._limit:
-            raise UpstreamBroken(TOO_LARGE)
         if data:
             out.append((self._name, data))
         self._data.clear()
+        self._data_size = 0
         self._name = b""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from ollama_openai_proxy.errors import InvalidRequest
-from ollama_openai_proxy.translate.models import Model, tagged
+from ollama_openai_proxy.translate.models import Model, qualified
 from ollama_openai_proxy.translate.ollama.golang import quote
 
 
@@ -26,4 +26,4 @@ def check_capabilities(model: Model, name: str, *, action: str, think: Any = Non
     if think and "thinking" not in known:
         raise InvalidRequest(f"{quote(name)} does not support thinking")
     if tools and "tools" not in known:
-        raise InvalidRequest(f"registry.ollama.ai/library/{tagged(name)} does not support tools")
+        raise InvalidRequest(f"{qualified(name)} does not support tools")

@@ -19,6 +19,7 @@ from ollama_openai_proxy.translate.text import escape_separators
 # What a backend that says nothing is taken to offer; a name is all there is to tell the rest by.
 _CHAT = ("completion", "tools")
 _EMBEDDING = ("embedding",)
+_YEAR_10000 = 253402300800
 
 
 def tags(models: Iterable[Model], first_seen: int) -> bytes:
@@ -26,7 +27,7 @@ def tags(models: Iterable[Model], first_seen: int) -> bytes:
 
     `first_seen`: seconds since 1970, for models whose date the backend does not tell.
     """
-    newest_first = sorted(models, key=lambda model: -(model.created or first_seen))
+    newest_first = sorted(models, key=lambda model: -_modified(model, first_seen))
     return _json({"models": [_tag(model, first_seen) for model in newest_first]})
 
 
@@ -39,7 +40,7 @@ def show(model: Model, requested: str, first_seen: int, *, user_agent: str = "",
         "details": _details(model),
         "model_info": _info(model, requested if user_agent.startswith("GitHubCopilotChat/") else ""),
         "capabilities": capabilities(model),
-        "modified_at": timestamp((model.created or first_seen) * 10**9),
+        "modified_at": timestamp(_modified(model, first_seen) * 10**9),
     }
     if not system:
         del described["system"]
@@ -67,6 +68,12 @@ def digest(model: Model) -> str:
     return hashlib.sha256(msgspec.json.encode(facts)).hexdigest()
 
 
+def _modified(model: Model, first_seen: int) -> int:
+    """Return the model's date, where the backend told one that can be written."""
+    created = model.created or 0
+    return created if 0 < created < _YEAR_10000 else first_seen
+
+
 def _tag(model: Model, first_seen: int) -> dict[str, Any]:
     details = _details(model)
     if model.context_length:
@@ -76,7 +83,7 @@ def _tag(model: Model, first_seen: int) -> dict[str, Any]:
     return {
         "name": model.name,
         "model": model.name,
-        "modified_at": timestamp((model.created or first_seen) * 10**9),
+        "modified_at": timestamp(_modified(model, first_seen) * 10**9),
         "size": model.size or 0,
         "digest": digest(model),
         "details": details,
@@ -126,16 +133,15 @@ def _info(model: Model, basename: str) -> dict[str, Any]:
 
 def _template(offered: tuple[str, ...]) -> str:
     """Return a template that says what clients look for in its text: whether tools are rendered."""
-    tools = "{{ if .Tools }}{{ .Tools }}{{ end }}" if "tools" in offered else ""
+    tools = "{{ if .Tools }}<tools>{{ .Tools }}</tools>{{ end }}" if "tools" in offered else ""
     return f"{{{{ if .System }}}}{{{{ .System }}}}{{{{ end }}}}{tools}{{{{ .Prompt }}}}"
 
 
 def _human(count: int) -> str:
     """Return a number of parameters as Ollama prints it."""
-    if count >= 10**9:
-        return f"{count / 10**9:.1f}".removesuffix(".0") + "B"
-    if count >= 10**6:
-        return f"{count / 10**6:.2f}M"
+    for unit, digits, letter in ((10**9, 1, "B"), (10**6, 2, "M")):
+        if count >= unit:
+            return f"{count / unit:.{digits if count % unit else 0}f}{letter}"
     return f"{count / 10**3:.0f}K" if count >= 10**3 else str(count)
 
 

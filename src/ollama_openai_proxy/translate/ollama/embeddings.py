@@ -50,12 +50,12 @@ def _unit(vector: Raw, dimensions: int | None) -> Raw | list[float]:
     try:
         values = _floats.decode(vector)
     except msgspec.DecodeError:
-        raise UpstreamBroken(NOT_FINITE) from None
+        raise UpstreamBroken(NOT_FINITE, status=400) from None
     cut = dimensions if dimensions and 0 < dimensions < len(values) else None
     values = values[:cut]
     length = math.sqrt(sum(value * value for value in values))
     if not math.isfinite(length):
-        raise UpstreamBroken(NOT_FINITE)
+        raise UpstreamBroken(NOT_FINITE, status=400)
     if length == 0:
         return values
     if cut is None and abs(length - 1) < _ROUNDING:

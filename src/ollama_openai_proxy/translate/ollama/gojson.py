@@ -8,15 +8,31 @@ fields, text that is no UTF-8.
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple, NoReturn
 
 from ollama_openai_proxy.errors import InvalidRequest
+from ollama_openai_proxy.translate.ollama.golang import quote
 from ollama_openai_proxy.translate.text import mend
 
 _SPACE = " \t\r\n"
 _LITERALS = {"t": "true", "f": "false", "n": "null"}
+_AFTER_DIGITS = (".", "e", "E")
+_SIGNS = ("+", "-")
+# What Python says of a string, what it points at before the wrong character, and what Go says.
+_STRING_FAULTS = (
+    ("Invalid control character", re.compile(""), "in string literal"),
+    ("Invalid \\u", re.compile(r"u[0-9a-fA-F]{0,4}"), "in \\u hexadecimal character escape"),
+    ("Invalid \\", re.compile(r"\\"), "in string escape code"),
+)
+_FAULTS = {
+    "Expecting property name enclosed in double quotes": "looking for beginning of object key string",
+    "Illegal trailing comma before end of object": "looking for beginning of object key string",
+    "Illegal trailing comma before end of array": "looking for beginning of value",
+    "Expecting ':' delimiter": "after object key",
+}
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
 # Where a comma is due, Go names the container; finding it means reading what came before.
 _MAX_LOOK_BACK = 1_000_000
@@ -48,11 +64,14 @@ def struct(name: str, /, **fields: Kind) -> Kind:
 
 def bind(body: bytes, kind: Kind) -> Any:
     """Return the body's first value, cut down to the fields of `kind`. Raises InvalidRequest."""
-    value = mend(_load(body.decode("utf-8", "replace")))
+    try:
+        value = mend(_load(body.decode("utf-8", "surrogateescape")))
+    except RecursionError:
+        raise InvalidRequest("exceeded max depth") from None
     if value is None:
         return {}
     if not isinstance(value, dict):
-        raise InvalidRequest(f"json: cannot unmarshal {_word(value)} into Go value of type api.{kind.name}")
+        raise InvalidRequest(f"json: cannot unmarshal {word(value)} into Go value of type api.{kind.name}")
     return _bind(value, kind, kind.name)
 
 
@@ -62,7 +81,7 @@ def _bind(value: Any, kind: Kind, path: str) -> Any:
     if not isinstance(value, kind.accepts) or (isinstance(value, bool) and kind is INT):
         literal = f" {value}" if kind is INT and isinstance(value, float) else ""
         raise InvalidRequest(
-            f"json: cannot unmarshal {_word(value)}{literal} into Go struct field {path} of type {kind.name}"
+            f"json: cannot unmarshal {word(value)}{literal} into Go struct field {path} of type {kind.name}"
         )
     if kind.item and isinstance(value, list):
         return [_bind(item, kind.item, path) for item in value]
@@ -76,7 +95,8 @@ def _bind(value: Any, kind: Kind, path: str) -> Any:
     return bound
 
 
-def _word(value: Any) -> str:
+def word(value: Any) -> str:
+    """Return what Go's messages call the kind of a JSON value."""
     if isinstance(value, bool):
         return "bool"
     words: dict[type, str] = {str: "string", list: "array", dict: "object"}
@@ -88,11 +108,9 @@ def _load(text: str) -> Any:
     if not text:
         raise InvalidRequest("missing request body")
     try:
-        return json.JSONDecoder(parse_constant=_refuse_constant).raw_decode(text)[0]
+        return _decoder.raw_decode(text)[0]
     except json.JSONDecodeError as error:
         raise InvalidRequest(_explain(text, error)) from None
-    except RecursionError:
-        raise InvalidRequest("exceeded max depth") from None
     except ValueError:  # an integer of thousands of digits
         raise InvalidRequest("invalid number literal") from None
 
@@ -102,61 +120,69 @@ def _refuse_constant(constant: str) -> NoReturn:
     raise InvalidRequest(f"invalid character '{constant.strip('-')[0]}' {where}")
 
 
+def _finite(literal: str) -> float:
+    value = float(literal)
+    if math.isinf(value):
+        raise InvalidRequest(f"json: cannot unmarshal number {literal[:100]} into Go value of type float64")
+    return value
+
+
+_decoder = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_finite)
+
+
 def _explain(text: str, error: json.JSONDecodeError) -> str:
-    position = error.pos
-    if error.msg.startswith("Illegal trailing comma"):  # Python 3.13 points at the comma
-        position += 1
-    while text[position : position + 1] and text[position] in _SPACE:
-        position += 1
-    char = text[position : position + 1]
-    if error.msg.startswith("Unterminated string") or not char:
+    """Return Go's words for what Python's parser stumbled over; where that is depends on its version."""
+    for fault, before, where in _STRING_FAULTS:
+        if error.msg.startswith(fault):
+            match = before.match(text, error.pos)
+            return _invalid(text, match.end() if match else error.pos, where)
+    if error.msg.startswith("Unterminated string"):
         return "unexpected EOF"
+    position = error.pos + error.msg.startswith("Illegal trailing comma")  # Python 3.13 points at the comma
+    position = len(text) - len(text[position:].lstrip(_SPACE))
     if error.msg.startswith("Expecting value"):
         return _explain_value(text, position)
-    where = {
-        "Expecting property name enclosed in double quotes": "looking for beginning of object key string",
-        "Illegal trailing comma before end of object": "looking for beginning of object key string",
-        "Illegal trailing comma before end of array": "looking for beginning of value",
-        "Expecting ':' delimiter": "after object key",
-        "Invalid control character at": "in string literal",
-        "Invalid \\escape": "in string escape code",
-        "Invalid \\uXXXX escape": "in \\u hexadecimal character escape",
-    }.get(error.msg.removesuffix(": "))
-    return f"invalid character {_char(char)} {where or _container(text, position)}"
+    if text[position : position + 1] in _AFTER_DIGITS and text[position - 1].isdigit():
+        return _explain_number(text, position)
+    return _invalid(text, position, _FAULTS.get(error.msg) or _container(text, position))
 
 
 def _explain_value(text: str, position: int) -> str:
-    char = text[position]
-    literal = _LITERALS.get(char)
-    if literal is None:
-        number = char == "-"
-        char = text[position + 1 : position + 2] if number else char
-        if not char:
-            return "unexpected EOF"
-        return f"invalid character {_char(char)} " + (
-            "in numeric literal" if number else "looking for beginning of value"
-        )
-    for offset, expected in enumerate(literal):
-        found = text[position + offset : position + offset + 1]
-        if not found:
-            break
-        if found != expected:
-            return f"invalid character {_char(found)} in literal {literal} (expecting {_char(expected)})"
-    return "unexpected EOF"
+    char = text[position : position + 1]
+    if char == "-":
+        return _invalid(text, position + 1, "in numeric literal")
+    for offset, expected in enumerate(_LITERALS.get(char, "")):
+        if text[position + offset : position + offset + 1] != expected:
+            where = f"in literal {_LITERALS[char]} (expecting '{expected}')"
+            return _invalid(text, position + offset, where)
+    return _invalid(text, position, "looking for beginning of value")
+
+
+def _explain_number(text: str, position: int) -> str:
+    """Explain a number whose point or exponent, at `position`, has no digits."""
+    if text[position] == ".":
+        return _invalid(text, position + 1, "after decimal point in numeric literal")
+    signed = text[position + 1 : position + 2] in _SIGNS
+    return _invalid(text, position + 1 + signed, "in exponent of numeric literal")
 
 
 def _container(text: str, position: int) -> str:
     stack: list[str] = []
-    for match in _TOKEN.finditer(text[:position] if position < _MAX_LOOK_BACK else "{"):
+    for match in _TOKEN.finditer(text[:position] if position < _MAX_LOOK_BACK else ""):
         found = match[0]
         if found in "[{":
             stack.append(found)
-        elif found in "]}" and stack:
+        elif found in "]}":
             stack.pop()
-    if not stack:
-        return "after top-level value"
-    return "after array element" if stack[-1] == "[" else "after object key:value pair"
+    return "after array element" if stack[-1:] == ["["] else "after object key:value pair"
+
+
+def _invalid(text: str, position: int, where: str) -> str:
+    char = text[position : position + 1]
+    return f"invalid character {_char(char)} {where}" if char else "unexpected EOF"
 
 
 def _char(char: str) -> str:
-    return {"'": "'\\''", '"': "'\"'"}.get(char) or "'" + json.dumps(char, ensure_ascii=False)[1:-1] + "'"
+    """Return the character's first byte as Go prints it, which reads bodies byte by byte."""
+    byte = chr(char.encode("utf-8", "surrogateescape")[0])
+    return {"'": "'\\''", '"': "'\"'"}.get(byte) or f"'{quote(byte)[1:-1]}'"

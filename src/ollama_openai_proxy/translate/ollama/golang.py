@@ -11,10 +11,13 @@ import re
 from ollama_openai_proxy.errors import InvalidRequest
 
 _UNITS = {"ns": 1, "us": 10**3, "µs": 10**3, "μs": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9}
-_PART = re.compile(r"(\d*)(\.\d*)?([^\d.]*)")
+_PART = re.compile(r"([0-9]*)(\.[0-9]*)?([^0-9.]*)")
+_LONGEST = 2**63  # nanoseconds: a duration is an int64
+_MAX_DURATION = 100  # characters
 _SIMPLE = {"\a": "\\a", "\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\v": "\\v"}
 _SIMPLE |= {"\\": "\\\\", '"': '\\"'}
-_BASE64 = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/")
+_NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/\r\n]")
+_LINE_ENDS = re.compile(rb"[\r\n]*")
 
 
 def quote(text: str) -> str:
@@ -37,61 +40,56 @@ def parse_duration(text: str) -> float:
     if rest == "0":
         return 0.0
     nanoseconds = 0.0
-    invalid = InvalidRequest(f"time: invalid duration {quote(text[:100])}")
-    if not rest:
+    invalid = InvalidRequest(f"time: invalid duration {quote(text[:_MAX_DURATION])}")
+    if not rest or len(text) > _MAX_DURATION:
         raise invalid
     while rest:
         match = _PART.match(rest)
         if not match or not (match[1] or len(match[2] or "") > 1):
             raise invalid
         if not match[3]:
-            raise InvalidRequest(f"time: missing unit in duration {quote(text[:100])}")
+            raise InvalidRequest(f"time: missing unit in duration {quote(text)}")
         if match[3] not in _UNITS:
-            raise InvalidRequest(f"time: unknown unit {quote(match[3][:100])} in duration {quote(text[:100])}")
+            raise InvalidRequest(f"time: unknown unit {quote(match[3])} in duration {quote(text)}")
         nanoseconds += float(f"{match[1] or 0}{match[2] or ''}") * _UNITS[match[3]]
         rest = rest[match.end() :]
+        if nanoseconds > _LONGEST:
+            raise invalid
     return sign * nanoseconds / 1e9
 
 
 def decode_base64(text: str) -> bytes:
     """Return the bytes of standard, padded base64; line ends are skipped. Raises InvalidRequest."""
-    try:
-        return binascii.a2b_base64(text.encode("ascii"), strict_mode=True) if text else b""
-    except (UnicodeEncodeError, binascii.Error):
-        pass
     joined = text.replace("\r", "").replace("\n", "")
-    if joined != text:
+    # Python's decoder takes padding that nothing needs.
+    if len(joined) % 4 == 0 and not joined.endswith("==="):
         try:
             return binascii.a2b_base64(joined.encode("ascii"), strict_mode=True)
         except (UnicodeEncodeError, binascii.Error):
             pass
-    raise InvalidRequest(f"illegal base64 data at input byte {_corrupt_byte(text)}")
+    raise InvalidRequest(f"illegal base64 data at input byte {_corrupt_byte(text.encode('utf-8', 'replace'))}")
 
 
-def _corrupt_byte(text: str) -> int:
-    """Return where Go's decoder gives up: at a wrong character, or at the quantum that is short."""
-    data = text.encode("utf-8", "replace").decode("latin-1")
-    position, quantum, start = 0, 0, 0
-    for position, char in enumerate(data):
-        if char in "\r\n":
-            continue
-        if char in _BASE64:
-            start = start if quantum else position
-            quantum = (quantum + 1) % 4
-        elif char == "=" and quantum >= 2:
-            return _corrupt_padding(data, position, quantum)
-        else:
-            return position
-    return start if quantum else len(data)
-
-
-def _corrupt_padding(data: str, position: int, quantum: int) -> int:
-    """Return where the padding that begins at `position` goes wrong."""
-    rest = [index for index in range(position + 1, len(data)) if data[index] not in "\r\n"]
+def _corrupt_byte(data: bytes) -> int:
+    """Return where Go's decoder gives up."""
+    found = _NOT_BASE64.search(data)
+    position = found.start() if found else len(data)
+    digits = position - data.count(b"\r", 0, position) - data.count(b"\n", 0, position)
+    quantum = digits % 4
+    if not found:
+        return position - quantum
+    if data[position : position + 1] != b"=" or quantum < 2:
+        return position
+    position = _after_line_ends(data, position + 1)
     if quantum == 2:
-        if not rest:
-            return len(data)
-        if data[rest[0]] != "=":
-            return rest[0]
-        rest = rest[1:]
-    return rest[0] if rest else len(data)
+        if position == len(data):
+            return position
+        if data[position : position + 1] != b"=":
+            return position - 1
+        position = _after_line_ends(data, position + 1)
+    return position
+
+
+def _after_line_ends(data: bytes, position: int) -> int:
+    match = _LINE_ENDS.match(data, position)
+    return match.end() if match else position

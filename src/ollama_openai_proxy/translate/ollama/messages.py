@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -22,6 +25,7 @@ _SIGNATURES = (
     (b"II*\x00", "image/tiff"),
     (b"MM\x00*", "image/tiff"),
 )
+_ANY = ("", "")
 _ISO_BRANDS = {b"avif": "image/avif", b"avis": "image/avif", b"heic": "image/heic", b"heix": "image/heic"}
 
 
@@ -48,7 +52,7 @@ class _History:
 
     def __init__(self, messages: list[Message]) -> None:
         self.messages: list[dict[str, Any]] = []
-        self._open: list[tuple[str, str]] = []  # id and name of the calls without a result
+        self._open = _OpenCalls()
         self._taken = {call.id for message in messages for call in message.tool_calls or () if call.id}
         self._made = 0
 
@@ -68,15 +72,15 @@ class _History:
 
     def answer_open_calls(self) -> None:
         """Fill the gaps: a call without a result is refused by most backends."""
-        for call_id, _ in self._open:
+        for call_id in self._open.left():
             self.messages.append({"role": "tool", "tool_call_id": call_id, "content": ""})
-        self._open.clear()
+        self._open = _OpenCalls()
 
     def _call(self, call: ToolCall) -> dict[str, Any]:
         function = call.function
         name = (function and function.name) or ""
         call_id = call.id or self._new_id()
-        self._open.append((call_id, name))
+        self._open.add(call_id, name)
         arguments = _arguments(bytes(function.arguments) if function else b"")
         return {"id": call_id, "type": "function", "function": {"name": name, "arguments": arguments}}
 
@@ -88,18 +92,53 @@ class _History:
 
     def _add_result(self, message: Message) -> None:
         content = _content(message.content or "", message.images)
-        call = self._match(message.tool_call_id, message.tool_name)
-        if call is None:  # a result that nobody asked for: the model may still read it
+        call_id = self._open.take(message.tool_call_id, message.tool_name)
+        if call_id is None:  # a result that nobody asked for: the model may still read it
             self.messages.append({"role": "user", "content": content})
-            return
-        self._open.remove(call)
-        self.messages.append({"role": "tool", "tool_call_id": call[0], "content": content})
+        else:
+            self.messages.append({"role": "tool", "tool_call_id": call_id, "content": content})
 
-    def _match(self, call_id: str | None, name: str | None) -> tuple[str, str] | None:
-        for wanted, position in ((call_id, 0), (name, 1)):
-            if wanted and (found := next((call for call in self._open if call[position] == wanted), None)):
-                return found
-        return self._open[0] if self._open else None
+
+@dataclass(slots=True)
+class _Call:
+    id: str
+    answered: bool = False
+
+
+class _OpenCalls:
+    """The calls without a result, first come first: by id, by name, and all of them.
+
+    A call stays in the queues that it was not taken from, and is passed over there: finding each
+    takes the same time, however many there are.
+    """
+
+    def __init__(self) -> None:
+        self._queues: dict[tuple[str, str | None], deque[_Call]] = {}
+
+    def add(self, call_id: str, name: str) -> None:
+        call = _Call(call_id)
+        for key in (("id", call_id), ("name", name), _ANY):
+            self._queues.setdefault(key, deque()).append(call)
+
+    def take(self, call_id: str | None, name: str | None) -> str | None:
+        """Return the id of the call that a result belongs to."""
+        keys = (("id", call_id), ("name", name), _ANY)
+        call = next((call for key in keys for call in self._waiting(key)), None)
+        if call is None:
+            return None
+        call.answered = True
+        return call.id
+
+    def left(self) -> list[str]:
+        """Return the ids of the calls that have no result yet."""
+        return [call.id for call in self._waiting(_ANY)]
+
+    def _waiting(self, key: tuple[str, str | None]) -> Iterator[_Call]:
+        queue = self._queues.get(key, deque())
+        while queue:
+            call = queue.popleft()
+            if not call.answered:
+                yield call
 
 
 def _arguments(raw: bytes) -> str:
@@ -138,8 +177,7 @@ def _image_type(data: bytes) -> str:
         return "image/webp"
     if data[4:8] == b"ftyp" and data[8:12] in _ISO_BRANDS:
         return _ISO_BRANDS[data[8:12]]
-    # What a backend would say, without asking one.
-    raise InvalidRequest("Failed to load image or audio file")
+    return "image/jpeg"  # as Ollama says of what it does not know; the backend may know it
 
 
 def _audio_format(data: bytes) -> str | None:

@@ -26,14 +26,16 @@ class Stopwatch:
 
     def metrics(self, usage: Usage, elapsed: int) -> bytes:
         """Return the members of an object, with a comma before each."""
-        first = self.opened if self._first in (None, elapsed) else self._first
+        first = self._first
+        if first is None or first == elapsed:
+            first = self.opened
         fields = {
             "total_duration": max(elapsed, 1),
             "load_duration": max(self.opened, 1),
             "prompt_eval_count": usage.prompt_tokens,
-            "prompt_eval_duration": usage.prompt_ns or max((first or 0) - self.opened, 1),
+            "prompt_eval_duration": usage.prompt_ns or max(first - self.opened, 1),
             "eval_count": usage.completion_tokens,
-            "eval_duration": usage.completion_ns or max(elapsed - (first or 0), 1),
+            "eval_duration": usage.completion_ns or max(elapsed - first, 1),
         }
         known = {key: value for key, value in fields.items() if value}
         return b"," + msgspec.json.encode(known)[1:-1]

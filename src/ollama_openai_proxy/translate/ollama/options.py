@@ -56,6 +56,7 @@ OPTIONS = (
     Option("draft_num_predict", "integer"),
 )
 
+_FLOAT32_MAX = 3.4028234663852886e38
 _TABLE = {option.key: option for option in OPTIONS}
 
 
@@ -78,11 +79,14 @@ def translate(options: dict[str, Any] | None) -> tuple[dict[str, Any], dict[str,
 
 
 def _check(option: Option, value: Any) -> Any:
-    """Return the value as Ollama coerces it: numbers to numbers, nothing else."""
+    """Return the value as Ollama coerces it: numbers to numbers, nothing else.
+
+    Numbers that the type can't hold are refused: what Go makes of them depends on the processor.
+    """
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if option.type == "integer" and is_number:
+    if option.type == "integer" and is_number and -(2**63) <= value < 2**63:
         return int(value)
-    if option.type == "float32" and is_number:
+    if option.type == "float32" and is_number and abs(value) <= _FLOAT32_MAX:
         return value
     if option.type == "boolean" and isinstance(value, bool):
         return value

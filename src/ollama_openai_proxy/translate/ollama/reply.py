@@ -182,19 +182,22 @@ def _pieces(text: str) -> Iterator[str]:
 def _logprobs(event: Logprobs, top: int) -> Iterator[dict[str, Any]]:
     """Yield the entries as Ollama writes them (contract 3.8)."""
     for entry in event.entries:
-        if isinstance(entry, dict) and (written := _token(entry)):
-            alternatives = [token for item in entry.get("top_logprobs") or () if (token := _token(item))]
-            if top and alternatives:
+        if written := _token(entry):
+            listed = entry.get("top_logprobs") if top else None
+            alternatives = [token for item in listed if (token := _token(item))] if isinstance(listed, list) else []
+            if alternatives:
                 alternatives.sort(key=lambda item: -item["logprob"])
                 written["top_logprobs"] = alternatives[:top]
             yield written
 
 
 def _token(entry: Any) -> dict[str, Any] | None:
-    token, logprob = entry.get("token"), entry.get("logprob")
+    if not isinstance(entry, dict):
+        return None
+    token, logprob, code = entry.get("token"), entry.get("logprob"), entry.get("bytes")
     if not isinstance(token, str) or not isinstance(logprob, int | float):
         return None
     written: dict[str, Any] = {"token": token, "logprob": logprob}
     if token:
-        written["bytes"] = entry.get("bytes") or list(token.encode())
+        written["bytes"] = code if code and isinstance(code, list) else list(token.encode())
     return written

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import msgspec
 from msgspec import Raw
 
 from ollama_openai_proxy.errors import InvalidRequest, ModelNotFound
-from ollama_openai_proxy.translate.models import tagged
+from ollama_openai_proxy.translate.models import qualified
 from ollama_openai_proxy.translate.ollama import options
+from ollama_openai_proxy.translate.ollama.gojson import word
 from ollama_openai_proxy.translate.ollama.golang import parse_duration, quote
 from ollama_openai_proxy.translate.ollama.messages import conversation, user_message
 from ollama_openai_proxy.translate.ollama.wire import (
@@ -21,6 +23,7 @@ from ollama_openai_proxy.translate.ollama.wire import (
 
 Think = bool | str | None
 LEVELS = ("high", "medium", "low", "max")
+_LONGEST = 2**63 / 1e9  # seconds: what Go's clock can't count is for ever
 _LEVELS_TEXT = '"high", "medium", "low", "max", true, or false'
 
 
@@ -45,13 +48,11 @@ def keep_alive(value: Any) -> float | None:
     if value is None:
         return None
     if isinstance(value, str):
-        seconds = parse_duration(value)
-    elif isinstance(value, int | float) and not isinstance(value, bool):
-        seconds = float(value)
-    else:
+        value = parse_duration(value)
+    elif isinstance(value, bool) or not isinstance(value, int | float):
         kind = {bool: "bool", list: "[]interface {}", dict: "map[string]interface {}"}[type(value)]
         raise InvalidRequest(f"Unsupported type: '{kind}'")
-    return seconds if seconds >= 0 else float("inf")
+    return float(value) if 0 <= value <= _LONGEST else math.inf
 
 
 def think(value: Any) -> Think:
@@ -59,35 +60,37 @@ def think(value: Any) -> Think:
     if value is None or isinstance(value, bool) or value in LEVELS:
         return value  # type: ignore[no-any-return]  # narrowed by the line above
     if isinstance(value, str):
-        raise InvalidRequest(f"invalid think value: {quote(value)} (must be {_LEVELS_TEXT})")
+        raise InvalidRequest(f"invalid think value: {quote(value[:100])} (must be {_LEVELS_TEXT})")
     raise InvalidRequest(f"think must be a boolean or string ({_LEVELS_TEXT})")
 
 
 def check(request: ChatRequest | GenerateRequest) -> None:
     """Check what Ollama checks before it looks for the model. Raises InvalidRequest."""
-    if not 0 <= (request.top_logprobs or 0) <= 20:
-        raise InvalidRequest("top_logprobs must be between 0 and 20")
     think(request.think)
     keep_alive(request.keep_alive)
+    if not 0 <= (request.top_logprobs or 0) <= 20:
+        raise InvalidRequest("top_logprobs must be between 0 and 20")
 
 
 def chat(request: ChatRequest, model: str) -> Completion:
     """Translate a chat. `model` is the upstream's name. Raises InvalidRequest."""
     body: dict[str, Any] = {"model": model, "messages": conversation(request.messages or [])}
-    if request.tools:
-        body["tools"] = [_tool(tool) for tool in request.tools]
+    if tools := [_tool(tool) for tool in request.tools or () if bytes(tool) != b"null"]:
+        body["tools"] = tools
     return _completion(request, body)
 
 
 def generate(request: GenerateRequest, model: str) -> Completion:
     """Translate a generation: in effect a chat of one turn. Raises InvalidRequest."""
+    if request.raw and (request.template or request.system or request.context):
+        raise InvalidRequest("raw mode does not support template, system, or context")
     if request.suffix:
-        raise InvalidRequest(f"registry.ollama.ai/library/{tagged(request.model or '')} does not support insert")
+        raise InvalidRequest(f"{qualified(request.model or '')} does not support insert")
     if request.raw:
-        if request.template or request.system or request.context:
-            raise InvalidRequest("raw mode does not support template, system, or context")
         completion = _completion(request, {"model": model, "prompt": request.prompt or ""})
         completion.raw = True
+        if request.logprobs:  # a number, there: how many alternatives
+            completion.body["logprobs"] = max(completion.body.pop("top_logprobs", 0), 1)
         return completion
     messages = [{"role": "system", "content": request.system}] if request.system else []
     messages.append(user_message(request.prompt or "", request.images))
@@ -148,15 +151,12 @@ def _response_format(value: Raw) -> dict[str, Any] | None:
         return {"type": "json_object"}
     if raw.startswith(b"{"):
         return {"type": "json_schema", "json_schema": {"name": "schema", "schema": Raw(raw)}}
-    text = quote(raw.decode("utf-8", "replace")[:200])
+    text = quote(raw[:200].decode("utf-8", "replace"))
     raise InvalidRequest(f'invalid format: {text}; expected "json" or a valid JSON Schema object', status=500)
 
 
 def _tool(tool: Raw) -> Raw:
-    if not bytes(tool).lstrip().startswith(b"{"):
-        raise InvalidRequest(
-            "json: cannot unmarshal array into Go struct field ChatRequest.tools of type api.Tool"
-            if bytes(tool).lstrip().startswith(b"[")
-            else "json: cannot unmarshal value into Go struct field ChatRequest.tools of type api.Tool"
-        )
+    if not bytes(tool).startswith(b"{"):
+        found = word(msgspec.json.decode(tool))
+        raise InvalidRequest(f"json: cannot unmarshal {found} into Go struct field ChatRequest.tools of type api.Tool")
     return tool

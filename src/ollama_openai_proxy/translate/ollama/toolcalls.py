@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
-from typing import Any, NoReturn
+from itertools import count
+from typing import Any
 
 import msgspec
+from msgspec import Raw
 
 from ollama_openai_proxy.errors import UpstreamBroken
 from ollama_openai_proxy.translate.events import ToolCallDelta
@@ -31,21 +33,15 @@ class ToolCallCollector:
         if not self._calls:
             return b""
         used = {"".join(ids) for ids, _, _ in self._calls.values()}
+        # Clients send the id back with the result, so a call that the backend gave none gets one.
+        free = (call_id for number in count() if (call_id := f"call_{number:08d}") not in used)
         calls = []
         for index, (ids, names, arguments) in enumerate(self._calls.values()):
-            call_id = "".join(ids) or _free_id(index, used)
+            call_id = "".join(ids) or next(free)
             function = {"index": index, "name": _name(names), "arguments": _arguments("".join(arguments))}
             calls.append({"id": call_id, "function": function})
         self._calls.clear()
         return msgspec.json.encode(calls)
-
-
-def _free_id(index: int, used: set[str]) -> str:
-    """Return an id for a call that the backend gave none: clients send it back with the result."""
-    while (call_id := f"call_{index:08d}") in used:
-        index += 1
-    used.add(call_id)
-    return call_id
 
 
 def _name(pieces: list[str]) -> str:
@@ -55,24 +51,21 @@ def _name(pieces: list[str]) -> str:
     return name
 
 
-def _arguments(text: str) -> dict[str, Any]:
+def _arguments(text: str) -> Raw:
     """Return the object that the text is. Some backends encode it twice, or write null for none."""
-    value = _parse(text) if text.strip() else {}
-    if isinstance(value, str):
-        value = _parse(value) if value.strip() else {}
-    if value is None:
-        return {}
-    if not isinstance(value, dict):
-        raise UpstreamBroken(INVALID)
-    return {str(key): item for key, item in mend(value).items()}
-
-
-def _parse(text: str) -> Any:
     try:
-        return json.loads(text, parse_constant=_refuse)
+        value = _parse(text)
+        if isinstance(value, str):
+            value = _parse(value)
+        if value is None:
+            value = {}
+        if not isinstance(value, dict):
+            raise UpstreamBroken(INVALID)
+        # By json, which refuses NaN and infinity: msgspec would write null.
+        return Raw(json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode())
     except (ValueError, RecursionError):
         raise UpstreamBroken(INVALID) from None
 
 
-def _refuse(constant: str) -> NoReturn:
-    raise ValueError(constant)
+def _parse(text: str) -> Any:
+    return mend(json.loads(text)) if text.strip() else None

@@ -104,7 +104,8 @@ class ShowRequest(Wire):
     options: dict[str, Any] | None = None
 
 
-_IMAGES = array("[]api.ImageData", STRING)
+_IMAGES = array("[]api.ImageData", Kind("api.ImageData", str))
+_TOOL = Kind("api.Tool", dict)
 _FUNCTION = struct("api.ToolCallFunction", index=INT, name=STRING, arguments=ANY)
 _MESSAGE = struct(
     "api.Message",
@@ -130,7 +131,7 @@ _GENERATION = {
 }
 _KINDS: dict[type[Wire], Kind] = {
     ChatRequest: struct(
-        "ChatRequest", messages=array("[]api.Message", _MESSAGE), tools=array("api.Tools", MAP), **_GENERATION
+        "ChatRequest", messages=array("[]api.Message", _MESSAGE), tools=array("api.Tools", _TOOL), **_GENERATION
     ),
     GenerateRequest: struct(
         "GenerateRequest",
@@ -160,11 +161,12 @@ def decode(body: bytes, kind: type[Request]) -> Request:
     """Return the request. Raises InvalidRequest with the words of Ollama's own decoder."""
     decoder = _DECODERS[kind]
     try:
-        request: Request = decoder.decode(body)
+        # `Raw` parts are not looked into: that they are UTF-8 is checked here.
+        request: Request = decoder.decode(body if body.isascii() else body.decode())
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         bound = gojson.bind(body, _KINDS[kind])
         try:
             request = decoder.decode(msgspec.json.encode(bound))
-        except (msgspec.DecodeError, RecursionError, OverflowError):
+        except (msgspec.DecodeError, RecursionError):
             raise InvalidRequest("invalid request body") from None
     return request

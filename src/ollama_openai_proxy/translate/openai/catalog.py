@@ -65,6 +65,7 @@ def _capabilities(entry: dict[str, Any]) -> tuple[str, ...] | None:
         "tools": "tools" in parameters,
         "vision": _sees(entry),
         "thinking": bool({"reasoning", "include_reasoning"} & set(map(str, parameters))),
+        "embedding": isinstance(outputs, list) and "embeddings" in outputs,
     }
     return tuple(name for name, has in found.items() if has)
 

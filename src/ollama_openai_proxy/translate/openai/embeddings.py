@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import array
 import base64
-import binascii
-import sys
+import struct
 from typing import Any
 
 import msgspec
@@ -63,9 +61,8 @@ def _vector(raw: msgspec.Raw) -> msgspec.Raw:
     if bytes(memoryview(raw)[:1]) == b"[":
         return raw
     try:
-        floats = array.array("f", base64.b64decode(msgspec.json.decode(raw, type=str), validate=True))
-    except (msgspec.DecodeError, binascii.Error, ValueError):
+        packed = base64.b64decode(msgspec.json.decode(raw, type=str), validate=True)
+        floats = struct.unpack(f"<{len(packed) // 4}f", packed)
+    except (msgspec.DecodeError, ValueError, struct.error):
         raise UpstreamBroken(INVALID) from None
-    if sys.byteorder == "big":
-        floats.byteswap()
-    return msgspec.Raw(msgspec.json.encode(floats.tolist()))
+    return msgspec.Raw(msgspec.json.encode(floats))

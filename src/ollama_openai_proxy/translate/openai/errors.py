@@ -15,11 +15,23 @@ from ollama_openai_proxy.errors import ModelNotFound, ProxyError, UpstreamRefuse
 Secrets = tuple[str, ...]
 
 _MAX_MESSAGE = 500
-_LOOKS_SECRET = re.compile(r"\b(?:sk|pk|key|gsk|xai|hf)[-_][\w*.-]{4,}|\bBearer\s+\S+|\bAIza[\w-]{8,}", re.IGNORECASE)
-_URL = re.compile(r"\b[a-z][a-z0-9+.-]{1,15}://\S+", re.IGNORECASE)
+_MAX_DEPTH = 12
+_OVERLOADED_SECONDS = 5  # when to come back to a backend that is loading or overloaded and does not say
+_LOOKS_SECRET = re.compile(
+    r"(?<![a-z0-9])(?:(?:sk|pk|key|gsk|xai|hf)[-_][\w*.-]{4,}|Bearer\s+\S+|AIza[\w-]{8,})", re.IGNORECASE | re.ASCII
+)
+_URL = re.compile(r"[a-z][a-z0-9+.-]{1,15}://\S+", re.IGNORECASE)
 _SPACE = re.compile(r"[\s\x00-\x1f\x7f-\x9f\u2028\u2029]+")
-# The model, not the route, is what is missing.
-_NO_MODEL = re.compile(r"\bmodel\b|\bdeployment\b", re.IGNORECASE)
+_MARKUP = re.compile(
+    r"<(?:!doctype|/?(?:html|head|body|title|h[1-6]|center|div|p|pre|span|script|style|br|hr|a)\b)", re.IGNORECASE
+)
+_TRACEBACK = "Traceback (most recent call last)"
+# The model, not the route, is what is missing; nor is it there but unfit for the request.
+_NO_MODEL = re.compile(r"\bmodels?\b|\bdeployment\b", re.IGNORECASE)
+_UNFIT = re.compile(r"\bno endpoints found\b|\bsupported in\b", re.IGNORECASE)
+_NO_PATH = re.compile(
+    r"^(?:\w+ ){0,5}not found\W*$|\b(?:invalid|request) url\b|^cannot (?:get|post)\b|\bno route\b", re.IGNORECASE
+)
 
 _NO_ROUTE = "the upstream has no such endpoint; check its base URL"
 
@@ -37,14 +49,14 @@ def decode_error(
     error = _parse(body)
     message = clean(_message(error), secrets)
     if status == 404:
-        if model and _is_missing_model(error, message):
-            return ModelNotFound(model)
-        return UpstreamRefused(_NO_ROUTE, status=502, outcome="up_4xx")
+        return _not_found(error, message, model)
+    client_status = _client_status(status)
+    seconds = _seconds(retry_after)
     return UpstreamRefused(
         message or f"the upstream answered with status {status}",
-        status=_client_status(status),
+        status=client_status,
         outcome=_outcome(status),
-        retry_after=_seconds(retry_after),
+        retry_after=_OVERLOADED_SECONDS if seconds is None and client_status == 503 else seconds,
     )
 
 
@@ -53,7 +65,7 @@ def stream_error(error: Any, secrets: Secrets = ()) -> UpstreamRefused:
     status = _code(error)
     if status in (401, 403, 407):
         return UpstreamUnauthorised()
-    message = clean(_message({"error": error} if isinstance(error, str | dict) else error), secrets)
+    message = clean(_message(error), secrets)
     return UpstreamRefused(
         message or "the upstream reported an error",
         status=_client_status(status) if status else 502,
@@ -70,8 +82,8 @@ def named_error(data: bytes, secrets: Secrets = ()) -> UpstreamRefused:
 
 def clean(message: str, secrets: Secrets = ()) -> str:
     """Return the message on one line, short, and without URLs and keys."""
-    message = message.partition("\nTraceback")[0]
-    for secret in secrets:
+    message = message.partition(_TRACEBACK)[0]
+    for secret in filter(None, secrets):
         message = message.replace(secret, "[key]")
     message = _URL.sub("[url]", message[: 8 * _MAX_MESSAGE])
     message = _LOOKS_SECRET.sub("[key]", message)
@@ -79,36 +91,46 @@ def clean(message: str, secrets: Secrets = ()) -> str:
 
 
 def _parse(body: bytes) -> Any:
+    text = body.decode("utf-8-sig", "replace").strip()
     try:
-        return json.loads(body.decode("utf-8", "replace"))
+        return json.loads(text)
     except (ValueError, RecursionError):
-        text = body.decode("utf-8", "replace").strip()
         # A page is for a browser, and binary for nobody; a plain sentence is a message.
         return text if text and text[0] not in "<{[" and "\ufffd" not in text else None
 
 
-def _message(error: Any) -> str:
+def _message(error: Any, depth: int = _MAX_DEPTH) -> str:
     """Return the first text that is meant for people."""
+    if not depth:
+        return ""
     if isinstance(error, str):
-        return error if "<html" not in error.lower() else ""
+        return _text(error, depth)
     if isinstance(error, list):
-        return "; ".join(filter(None, map(_message, error[:5])))
+        return "; ".join(filter(None, (_message(item, depth - 1) for item in error[:5])))
     if not isinstance(error, dict):
         return ""
     for key in ("error", "message", "detail", "details", "msg", "errors", "title"):
-        if error.get(key) and (text := _message(error[key])):
-            return _unwrap(text)
+        if text := _message(error.get(key), depth - 1):
+            return _placed(error, text, depth)
     return ""
 
 
-def _unwrap(text: str) -> str:
+def _text(text: str, depth: int) -> str:
     """Look into JSON within the text: gateways pass on the body of the provider behind them."""
-    if not text.startswith("{"):
-        return text
     try:
-        return _message(json.loads(text)) or text
+        value = json.loads(text)
     except (ValueError, RecursionError):
-        return text
+        return "" if _MARKUP.search(text) else text
+    return _message(value, depth - 1)
+
+
+def _placed(error: dict[str, Any], text: str, depth: int) -> str:
+    """Add where the fault is: FastAPI's `loc`, and what the provider behind OpenRouter said."""
+    if isinstance(loc := error.get("loc"), list):
+        return f"{'.'.join(map(str, loc))}: {text}"
+    metadata = error.get("metadata")
+    raw = _message(metadata.get("raw"), depth - 1) if isinstance(metadata, dict) else ""
+    return f"{text}: {raw}" if raw else text
 
 
 def _code(error: Any) -> int:
@@ -123,18 +145,22 @@ def _code(error: Any) -> int:
     return 0
 
 
-def _is_missing_model(error: Any, message: str) -> bool:
+def _not_found(error: Any, message: str, model: str) -> ProxyError:
+    """Tell a model that is missing from a route that is, and both from what else is called 404."""
     inner = error.get("error") if isinstance(error, dict) else None
     code = inner.get("code") if isinstance(inner, dict) else None
-    return code in ("model_not_found", "DeploymentNotFound") or bool(_NO_MODEL.search(message))
+    unfit = _UNFIT.search(message)
+    if model and (code in ("model_not_found", "DeploymentNotFound") or (_NO_MODEL.search(message) and not unfit)):
+        return ModelNotFound(model)
+    if model and inner and message and not _NO_PATH.search(message):
+        return UpstreamRefused(message, status=404, outcome="up_4xx")
+    return UpstreamRefused(_NO_ROUTE, status=502, outcome="up_4xx")
 
 
 def _client_status(status: int) -> int:
-    if status in (422, 424):
-        return 400
-    if status == 529:  # "overloaded", which HTTP calls 503
-        return 503
-    return status if 400 <= status < 520 else 502
+    # 424 is what TGI says when a generation fails; 529 is "overloaded", which HTTP calls 503.
+    translated = {422: 400, 424: 500, 529: 503}.get(status, status)
+    return translated if 400 <= translated < 520 else 502
 
 
 def _outcome(status: int) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import suppress
 from typing import Any, Protocol
 
 from ollama_openai_proxy.errors import UpstreamBroken
@@ -19,7 +18,7 @@ from ollama_openai_proxy.translate.openai import usage
 from ollama_openai_proxy.translate.openai.errors import Secrets, named_error, stream_error
 from ollama_openai_proxy.translate.openai.thinktags import ThinkTags
 from ollama_openai_proxy.translate.openai.toolcalls import ToolCalls
-from ollama_openai_proxy.translate.openai.wire import Choice, Chunk, Message, ToolCall, decode_chunk
+from ollama_openai_proxy.translate.openai.wire import INVALID, Choice, Chunk, Message, ToolCall, decode_chunk
 from ollama_openai_proxy.translate.sse import BOM, Splitter
 
 TRUNCATED = "the upstream closed the stream before finishing"
@@ -57,13 +56,14 @@ def decoder_for(content_type: str, start: bytes, secrets: Secrets = ()) -> Decod
     backends answer whole although a stream was asked for.
     """
     kind = content_type.partition(";")[0].strip().lower()
-    if kind == "text/event-stream":
-        return StreamDecoder(secrets)
     if kind.startswith(("text/html", "image/", "audio/")):
         raise UpstreamBroken(UNEXPECTED)
-    if start.removeprefix(BOM).lstrip()[:1] in (b"{", b"["):
+    first = start.removeprefix(BOM).lstrip()[:1]
+    if first in (b"{", b"["):  # no event begins like that, whatever the type says
         return WholeDecoder(secrets)
-    if start.lstrip()[:1] == b"<":
+    if kind == "text/event-stream":
+        return StreamDecoder(secrets)
+    if first == b"<":
         raise UpstreamBroken(UNEXPECTED)
     return WholeDecoder(secrets) if kind == "application/json" else StreamDecoder(secrets)
 
@@ -122,7 +122,7 @@ class _Completion:
             raise broken if self._any else UpstreamBroken(EMPTY, outcome="up_empty")
 
     def _choice(self, choice: Choice, out: list[Event]) -> None:
-        if choice.logprobs and isinstance(choice.logprobs, dict) and (entries := choice.logprobs.get("content")):
+        if choice.logprobs and (entries := _entries(choice.logprobs)):
             out.append(Logprobs(entries))
         message = choice.delta or choice.message
         if message:
@@ -156,6 +156,7 @@ class _Completion:
             self._has_content = True
             out.extend(self._tools.add(message.tool_calls))
         elif message.function_call:
+            self._has_content = True
             out.extend(self._tools.add([ToolCall(index=0, function=message.function_call)]))
 
 
@@ -186,10 +187,13 @@ class StreamDecoder:
     def close(self, out: list[Event]) -> None:
         events: list[tuple[bytes, bytes]] = []
         self._splitter.close(events)
-        # Half an event: whether the stream had finished before it is what counts.
-        with suppress(UpstreamBroken):
+        try:
             for name, data in events:
                 self._event(name, data, out)
+        except UpstreamBroken as broken:
+            # Half an event: whether the stream had finished before it is what counts.
+            if broken.message != INVALID:
+                raise
         self._completion.cut(out)
 
     def _event(self, name: bytes, data: bytes, out: list[Event]) -> None:
@@ -200,7 +204,7 @@ class StreamDecoder:
             raise named_error(data, self._secrets)
         if data.startswith(b"{"):
             completion.add(decode_chunk(data), out)
-        elif data.strip(b" \"'").upper() == b"[DONE]":
+        elif data.strip(b" \t\"'").upper() == b"[DONE]":
             completion.end(out)
         elif data.strip():
             completion.add(decode_chunk(data), out)
@@ -231,6 +235,11 @@ class WholeDecoder:
         self._completion.end(out)
 
 
+def _entries(logprobs: Any) -> list[dict[str, Any]]:
+    entries = logprobs.get("content") if isinstance(logprobs, dict) else None
+    return [entry for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
+
+
 def _thinking(message: Message) -> str:
     """Return the reasoning, which some backends send under two names at once."""
     for value in (message.reasoning_content, message.reasoning, message.thinking):
@@ -243,10 +252,11 @@ def _thinking(message: Message) -> str:
 
 
 def _parts(content: Any) -> Iterator[Event]:
-    """Yield content that comes as a list of parts: text, and with Mistral thinking."""
+    """Yield content that comes as a list of parts: text, and with Mistral thinking, itself in parts."""
     for part in content if isinstance(content, list) else ():
-        if isinstance(part, dict) and isinstance(part.get("thinking"), list):
-            if thinking := "".join(_string(piece, "text") for piece in part["thinking"]):
+        if isinstance(part, dict) and (thought := part.get("thinking")):
+            pieces = thought if isinstance(thought, list) else [thought]
+            if thinking := "".join(_string(piece, "text") for piece in pieces):
                 yield ThinkingDelta(thinking)
         elif text := _string(part, "text"):
             yield TextDelta(text)

@@ -11,8 +11,9 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from ollama_openai_proxy.errors import UpstreamBroken
 from ollama_openai_proxy.translate.events import ToolCallDelta
-from ollama_openai_proxy.translate.openai.wire import Function, ToolCall
+from ollama_openai_proxy.translate.openai.wire import INVALID, Function, ToolCall
 
 
 class _Call:
@@ -29,7 +30,7 @@ class _Call:
         """Whether the arguments are JSON already, so that more of them must be another call's."""
         try:
             json.loads("".join(self.arguments))
-        except ValueError:
+        except (ValueError, RecursionError):
             return False
         return True
 
@@ -46,20 +47,27 @@ class ToolCalls:
             name = function.name if isinstance(function.name, str) else ""
             call_id = fragment.id if isinstance(fragment.id, str) else ""
             arguments = _text(function.arguments)
+            if not (call_id or name or arguments):
+                continue  # it says nothing yet, not even that there is a call
             call = self._route(call_id, _index(fragment.index), name, arguments)
             if delta := _append(call, call_id, name, arguments):
                 yield delta
 
     def _route(self, call_id: str, index: int | None, name: str, arguments: str) -> _Call:
-        if call_id:
-            for call in self._calls:
-                if call.id == call_id:
-                    return call
-        candidate = self._candidate(index)
-        if candidate and not _starts_another(candidate, call_id, index, name, arguments):
-            return candidate
-        self._calls.append(_Call(len(self._calls), index))
-        return self._calls[-1]
+        call = self._known(call_id, index, name) or self._candidate(index)
+        if call is None or _starts_another(call, call_id, index, name, arguments):
+            call = _Call(len(self._calls), index)
+            self._calls.append(call)
+        return call
+
+    def _known(self, call_id: str, index: int | None, name: str) -> _Call | None:
+        same = [call for call in reversed(self._calls) if call_id and call.id == call_id]
+        for call in same:
+            if call.index == index:
+                return call
+        if not same or (name and index is not None and same[0].index is not None):
+            return None  # an index of its own and a name: the backend gives every call the same id
+        return same[0]
 
     def _candidate(self, index: int | None) -> _Call | None:
         if index is None:
@@ -69,15 +77,17 @@ class ToolCalls:
 
 
 def _starts_another(call: _Call, call_id: str, index: int | None, name: str, arguments: str) -> bool:
-    """Whether a fragment that is not known by its id opens a new call instead of continuing one."""
-    if call_id and call.id:
+    """Whether a fragment opens a new call instead of continuing the one it seems to belong to."""
+    if call_id and call.id and call_id != call.id:
         # A new id with a name is a new call; without one it is a backend that makes up ids.
         return bool(name)
     if not name or not call.name:
         return False
     if name != call.name:
-        # A name in two pieces comes before any argument, and with an index.
-        return bool(call.arguments) or index is None
+        # A name in two pieces comes before any argument, and with an index or the id.
+        return bool(call.arguments) or (index is None and not call_id)
+    if not arguments and call.id:
+        return False  # the name again, and nothing else: another call would have its own id
     return (not arguments or arguments.lstrip().startswith("{")) and call.is_complete()
 
 
@@ -94,7 +104,7 @@ def _append(call: _Call, call_id: str, name: str, arguments: str) -> ToolCallDel
 
 
 def _index(value: Any) -> int | None:
-    if isinstance(value, str) and value.isdecimal():
+    if isinstance(value, str) and value.isdecimal() and len(value) < 10:
         return int(value)
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
@@ -102,4 +112,7 @@ def _index(value: Any) -> int | None:
 def _text(arguments: Any) -> str:
     if isinstance(arguments, str):
         return arguments
-    return "" if arguments is None else json.dumps(arguments, ensure_ascii=False)
+    try:
+        return "" if arguments is None else json.dumps(arguments, ensure_ascii=False)
+    except RecursionError:  # a little less deep than what can't be read
+        raise UpstreamBroken(INVALID) from None

@@ -15,13 +15,12 @@ def merge(known: Usage, usage: Any, timings: Any) -> Usage:
     """Return what is known, updated by whatever is valid in a chunk's `usage` and `timings`."""
     usage = usage if isinstance(usage, dict) else {}
     timings = timings if isinstance(timings, dict) else {}
-    prompt = _first(_count(usage.get("prompt_tokens")), known.prompt_tokens, _prompt(timings))
-    completion = _first(
-        _count(usage.get("completion_tokens")), known.completion_tokens, _count(timings.get("predicted_n"))
-    )
+    # Timings may come with every chunk, and then they grow.
+    prompt = _most(known.prompt_tokens, _prompt(timings))
+    completion = _most(known.completion_tokens, _count(timings.get("predicted_n")))
     return Usage(
-        prompt_tokens=prompt,
-        completion_tokens=completion,
+        prompt_tokens=_first(_count(usage.get("prompt_tokens")), prompt),
+        completion_tokens=_first(_count(usage.get("completion_tokens")), completion),
         prompt_ns=_first(_nanoseconds(timings.get("prompt_ms")), known.prompt_ns),
         completion_ns=_first(_nanoseconds(timings.get("predicted_ms")), known.completion_ns),
     )
@@ -37,6 +36,10 @@ def _first(*values: int | None) -> int | None:
     return next((value for value in values if value is not None), None)
 
 
+def _most(*values: int | None) -> int | None:
+    return max((value for value in values if value is not None), default=None)
+
+
 def _number(value: Any) -> float | None:
     if isinstance(value, str):
         try:
@@ -45,7 +48,7 @@ def _number(value: Any) -> float | None:
             return None
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return value if 0 <= value < 1e15 else None
+    return value if 0 <= value < 1e12 else None  # in nanoseconds it has to fit 64 bits
 
 
 def _count(value: Any) -> int | None:

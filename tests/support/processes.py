@@ -47,7 +47,7 @@ def running(
     with (
         log.open("wb") as output,
         # Its input ends when this process does, however that ends.
-        subprocess.Popen(  # noqa: S603
+        subprocess.Popen(  # noqa: S603  # our own command
             command, cwd=folder, env={**environ, **settings}, stdin=subprocess.PIPE, stdout=output, stderr=output
         ) as process,
     ):

@@ -1,0 +1,150 @@
+"""Embeddings as backends answer them (row H27, contract 11.5)."""
+
+from __future__ import annotations
+
+import base64
+import json
+import struct
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ollama_openai_proxy.errors import UpstreamBroken, UpstreamError, UpstreamUnauthorised
+from ollama_openai_proxy.translate.openai.embeddings import decode
+
+RECORDINGS = Path(__file__).parents[2] / "recordings"
+
+
+def body(*items: Any, **fields: Any) -> bytes:
+    return json.dumps({"object": "list", "data": items, **fields}).encode()
+
+
+def item(vector: Any, **fields: Any) -> dict[str, Any]:
+    return {"object": "embedding", "embedding": vector, **fields}
+
+
+def vectors(reply: bytes, count: int) -> list[Any]:
+    return [json.loads(bytes(vector)) for vector in decode(reply, count).vectors]
+
+
+def test_vectors_come_in_the_order_of_their_index() -> None:
+    """H27: `index` says which input a vector belongs to, whatever order they come in."""
+    reply = body(item([3.0], index=2), item([1.0], index=0), item([2.0], index=1))
+    assert vectors(reply, 3) == [[1.0], [2.0], [3.0]]
+
+
+@pytest.mark.parametrize(
+    "indexes",
+    [
+        pytest.param([None, None], id="null"),
+        pytest.param([0, 0], id="all the same"),
+        pytest.param([1, 2], id="from 1"),
+        pytest.param([0, "1"], id="text"),
+        pytest.param([True, False], id="booleans"),
+        pytest.param([-1, 0], id="negative"),
+    ],
+)
+def test_an_index_that_is_no_order_leaves_the_order_that_came(indexes: list[Any]) -> None:
+    """H27: where the indexes do not number the inputs, the backend's order is the inputs'."""
+    assert vectors(body(*(item([n], index=index) for n, index in enumerate(indexes))), 2) == [[0], [1]]
+
+
+def test_the_index_may_be_missing() -> None:
+    """H27: some backends leave it out."""
+    assert vectors(body(item([1]), item([2])), 2) == [[1], [2]]
+
+
+def test_numbers_are_not_touched() -> None:
+    """The vector is forwarded byte for byte: no digit is lost, none added."""
+    written = b"[0.10000000149011612,1e-7,-0.0,1,12345678901234567890.0]"
+    reply = b'{"data":[{"index":0,"embedding": ' + written + b' }],"usage":{"prompt_tokens":3,"total_tokens":3}}'
+    answer = decode(reply, 1)
+    assert [bytes(vector) for vector in answer.vectors] == [written]
+    assert answer.prompt_tokens == 3
+
+
+def test_base64_is_unpacked() -> None:
+    """H27: OpenAI's `encoding_format: base64` is little-endian float32, and some send it unasked."""
+    packed = base64.b64encode(struct.pack("<3f", 1.0, -0.5, 0.25)).decode()
+    assert vectors(body(item(packed, index=0)), 1) == [[1.0, -0.5, 0.25]]
+    assert vectors(body(item("AACAPwAAAL8=", index=0)), 1) == [[1.0, -0.5]]
+
+
+@pytest.mark.parametrize(
+    ("items", "count"),
+    [
+        pytest.param([], 1, id="H27 empty"),
+        pytest.param([item([1])], 2, id="H27 one too few"),
+        pytest.param([item([1]), item([2])], 1, id="H27 one too many"),
+    ],
+)
+def test_a_wrong_number_of_vectors_is_refused(items: list[Any], count: int) -> None:
+    """H27: vectors that belong to no input, or inputs without one, must not be misaligned silently."""
+    with pytest.raises(UpstreamBroken) as caught:
+        decode(body(*items), count)
+    assert caught.value.message == "the upstream answered with the wrong number of embeddings"
+    assert caught.value.status == 502
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        pytest.param(b"", id="nothing"),
+        pytest.param(b"<html>", id="a page"),
+        pytest.param(b"[]", id="a list"),
+        pytest.param(b"null", id="null"),
+        pytest.param(b'{"data":[{"embedding":[1,2', id="half"),
+        pytest.param(b'{"data":[{"index":0}]}', id="no vector"),
+        pytest.param(b'{"data":[null]}', id="no item"),
+        pytest.param(b'{"data":{"embedding":[1]}}', id="an object"),
+        pytest.param(b'{"data":[{"embedding":[1,NaN]}]}', id="H27 NaN"),
+        pytest.param(b'{"data":[{"embedding":[1,Infinity]}]}', id="H27 Infinity"),
+        pytest.param(b'{"data":[{"embedding":null}]}', id="null vector"),
+        pytest.param(b'{"data":[{"embedding":{"a":1}}]}', id="an object for a vector"),
+        pytest.param(b'{"data":[{"embedding":"AAAA"}]}', id="three bytes are no float"),
+        pytest.param(b'{"data":[{"embedding":"not base64!"}]}', id="no base64"),
+        pytest.param('{"data":[{"embedding":"ééé="}]}'.encode(), id="no base64, no ASCII"),
+        pytest.param(b'{"data":[{"embedding":"\xff\xff"}]}', id="no text"),
+        pytest.param(b'{"data":[{"embedding":' + b"[" * 100_000 + b"]" * 100_000 + b"}]}", id="too deep"),
+    ],
+)
+def test_what_is_no_list_of_vectors_is_refused(reply: bytes) -> None:
+    """H27: a reply that can't be read is the upstream's failure, never an empty answer."""
+    with pytest.raises(UpstreamBroken) as caught:
+        decode(reply, 1)
+    assert caught.value.message == "the upstream sent invalid JSON"
+
+
+def test_an_error_under_status_200_is_an_error() -> None:
+    """I7: OpenRouter answers 200 with nothing but `error`; its code is the status, and our key is not in the text."""
+    reply = json.dumps({"error": {"message": "quota of canary-key exceeded", "code": 429}}).encode()
+    with pytest.raises(UpstreamError) as caught:
+        decode(reply, 1, ("canary-key",))
+    assert (caught.value.status, caught.value.message) == (429, "quota of [key] exceeded")
+    with pytest.raises(UpstreamUnauthorised):
+        decode(b'{"error":{"code":401,"message":"bad key"}}', 1)
+
+
+@pytest.mark.parametrize(
+    ("usage", "tokens"),
+    [
+        ({"prompt_tokens": 8, "total_tokens": 8}, 8),
+        (None, None),
+        ({}, None),
+        ("8", None),
+        ({"prompt_tokens": -1}, None),
+    ],
+    ids=repr,
+)
+def test_prompt_tokens_are_told_only_where_the_backend_does(usage: Any, tokens: int | None) -> None:
+    """H10: a count that was not given is left out, not guessed."""
+    assert decode(body(item([1]), usage=usage), 1).prompt_tokens == tokens
+
+
+def test_a_real_reply_of_llama_cpp() -> None:
+    """Two vectors of 576 numbers, which is SmolLM2-135M's width, in the order of their texts."""
+    reply = (RECORDINGS / "llamacpp-embeddings.json").read_bytes()
+    by_index = {entry["index"]: entry["embedding"] for entry in json.loads(reply)["data"]}
+    assert vectors(reply, 2) == [by_index[0], by_index[1]]
+    assert [len(vector) for vector in vectors(reply, 2)] == [576, 576]

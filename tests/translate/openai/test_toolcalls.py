@@ -1,0 +1,275 @@
+"""Which call a fragment belongs to (rows H15 to H21): id, name and arguments of every call, whoever sends them how."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from ollama_openai_proxy.errors import UpstreamBroken
+from ollama_openai_proxy.translate.events import Event, ToolCallDelta
+from ollama_openai_proxy.translate.openai.toolcalls import ToolCalls
+from ollama_openai_proxy.translate.openai.wire import Function, ToolCall
+from support.decoding import STOP, decode, sse, tell, told, tools
+
+Call = tuple[str, str, str]
+Fragment = tuple[Any, Any, Any, Any]  # index, id, name, arguments; None for what is left out
+
+
+def written(fragment: Fragment) -> dict[str, Any]:
+    """The fragment as it comes over the wire."""
+    index, call_id, name, arguments = fragment
+    function = {"name": name, "arguments": arguments}
+    fields = {"index": index, "id": call_id, "function": {k: v for k, v in function.items() if v is not None}}
+    return {key: value for key, value in fields.items() if value is not None}
+
+
+def calls_of(*fragments: Fragment, together: bool = True) -> list[Call]:
+    """The calls that a stream of these fragments tells."""
+    parts = [written(fragment) for fragment in fragments]
+    chunks = [tools(*parts)] if together else [tools(part) for part in parts]
+    return told(*chunks, STOP).calls
+
+
+DUPLICATES: list[Call] = [("0", "f", '{"x":1}'), ("0", "g", '{"y":2}')]
+ONE: list[Call] = [("a", "f", '{"x":1}')]
+TWO: list[Call] = [("a", "f", '{"x":1}'), ("b", "g", '{"y":2}')]
+NO_IDS: list[Call] = [("", "f", '{"x":1}'), ("", "g", '{"y":2}')]
+TWICE: list[Call] = [("", "f", '{"x":1}'), ("", "f", '{"x":2}')]
+
+ONE_CALL = [
+    pytest.param([(0, "a", "f", ""), (0, None, None, '{"x"'), (0, None, None, ":1}")], id="OpenAI"),
+    pytest.param([(0, "a", "f", '{"x":1}')], id="all at once"),
+    pytest.param([(0, "a", None, None), (0, None, "f", None), (0, None, None, '{"x":1}')], id="H15 id, then name"),
+    pytest.param([(0, None, "f", None), (0, "a", None, None), (0, None, None, '{"x":1}')], id="H15 name, then id"),
+    pytest.param([(0, "a", "", None), (0, None, "f", '{"x":1}')], id="H15 empty name, then a name"),
+    pytest.param([(0, "a", "f", ""), (0, None, "", '{"x":1}')], id="H15 empty name afterwards"),
+    pytest.param(
+        [(0, "a", "f", ""), (0, None, "f", '{"x"'), (0, None, "f", ":1}"), (0, None, "f", "")],
+        id="H15 name repeated each delta",
+    ),
+    pytest.param(
+        [(0, "a", "f", '{"x"'), (0, "a", "f", ":1}"), (0, "a", "f", "")], id="H15 name and id repeated each delta"
+    ),
+    pytest.param(
+        [(None, "a", "f", '{"x"'), (None, "a", "f", ":1}"), (None, "a", "f", "")],
+        id="H15 name and id repeated, no index",
+    ),
+    pytest.param([(None, "a", "f", ""), (None, None, None, '{"x"'), (None, None, None, ":1}")], id="H16 no index"),
+    pytest.param([(1, "a", "f", ""), (1, None, None, '{"x":1}')], id="H16 starts at 1"),
+    pytest.param([("0", "a", "f", ""), ("0", None, None, '{"x":1}')], id="H16 index is text"),
+    pytest.param([("0", "a", "f", ""), (0, None, None, '{"x":1}')], id="H16 index is text, then a number"),
+    pytest.param([(None, "a", "f", ""), (0, None, None, '{"x":1}')], id="H16 index comes late"),
+    pytest.param([(0, "a", "f", ""), (None, None, None, '{"x":1}')], id="H16 index stops"),
+    pytest.param([(0, "a", "f", ""), (9, "a", None, '{"x"'), (None, "a", None, ":1}")], id="H16 id first"),
+    pytest.param([(True, "a", "f", ""), ("one", None, None, '{"x":1}')], id="H16 index of another kind"),
+    pytest.param(
+        [(0, "a", "f", ""), (0, "b", None, '{"x"'), (0, "c", None, ":1}")],
+        id="H17 vLLM: an id made up for each fragment",
+    ),
+    pytest.param([(0, "a", "f", ""), (0, "", None, '{"x":1}')], id="H17 empty id afterwards"),
+    pytest.param(
+        [(0, "a", None, '{"x"'), (0, None, None, ":1}"), (0, None, "f", None)], id="H19 arguments before the name"
+    ),
+]
+
+
+@pytest.mark.parametrize("fragments", ONE_CALL)
+@pytest.mark.parametrize("together", [False, True], ids=["a chunk each", "one chunk"])
+def test_fragments_of_one_call_become_one_call(fragments: list[Fragment], together: bool) -> None:
+    """H15 to H19: one call, its name once, its first id, its arguments complete."""
+    assert calls_of(*fragments, together=together) == ONE
+
+
+SEVERAL = [
+    pytest.param(
+        [(0, "a", "f", ""), (0, None, None, '{"x":1}'), (1, "b", "g", ""), (1, None, None, '{"y":2}')], TWO, id="OpenAI"
+    ),
+    pytest.param(
+        [
+            (0, "a", "f", ""),
+            (1, "b", "g", ""),
+            (0, None, None, '{"x"'),
+            (1, None, None, '{"y"'),
+            (0, None, None, ":1}"),
+            (1, None, None, ":2}"),
+        ],
+        TWO,
+        id="interleaved",
+    ),
+    pytest.param([(0, "a", "f", '{"x":1}'), (0, "b", "g", '{"y":2}')], TWO, id="H16 Gemini: index is always 0"),
+    pytest.param(
+        [(0, "a", "f", ""), (0, None, None, '{"x":1}'), (0, "b", "g", ""), (0, None, None, '{"y":2}')],
+        TWO,
+        id="H16 index is always 0, arguments follow",
+    ),
+    pytest.param([(None, "a", "f", '{"x":1}'), (None, "b", "g", '{"y":2}')], TWO, id="H16 no index"),
+    pytest.param(
+        [(None, "a", "f", ""), (None, "a", None, '{"x":1}'), (None, "b", "g", ""), (None, "b", None, '{"y":2}')],
+        TWO,
+        id="H16 no index, arguments follow by id",
+    ),
+    pytest.param(
+        [(7, "a", "f", ""), (2, "b", "g", ""), (2, None, None, '{"y":2}'), (7, None, None, '{"x":1}')],
+        TWO,
+        id="H16 unordered",
+    ),
+    pytest.param(
+        [(0, "a", "f", ""), (1, "b", "g", ""), (0, "b", None, '{"y":2}'), (1, "a", None, '{"x":1}')],
+        TWO,
+        id="H16 the id counts, not the index",
+    ),
+    pytest.param([(0, None, "f", '{"x":1}'), (1, None, "g", '{"y":2}')], NO_IDS, id="H17 no ids"),
+    pytest.param(
+        [(None, None, "f", '{"x":1}'), (None, None, "g", '{"y":2}')], NO_IDS, id="H17 neither ids nor indexes"
+    ),
+    pytest.param([(0, "", "f", '{"x":1}'), (0, "", "g", '{"y":2}')], NO_IDS, id="H17 no ids, and index always 0"),
+    pytest.param(
+        [(None, None, "f", ""), (None, None, None, '{"x":1}'), (None, None, "g", ""), (None, None, None, '{"y":2}')],
+        NO_IDS,
+        id="H17 neither, arguments follow",
+    ),
+    pytest.param([(None, None, "f", '{"x":1}'), (None, None, "f", '{"x":2}')], TWICE, id="H17 the same function twice"),
+    pytest.param([(0, None, "f", '{"x":1}'), (0, None, "f", '{"x":2}')], TWICE, id="H17 twice, index always 0"),
+    pytest.param(
+        [(None, None, "f", ""), (None, None, None, '{"x":1}'), (None, None, "f", ""), (None, None, None, '{"x":2}')],
+        TWICE,
+        id="H17 twice, arguments follow",
+    ),
+    pytest.param([(0, "0", "f", '{"x":1}'), (1, "0", "g", '{"y":2}')], DUPLICATES, id="H17 one id for all"),
+    pytest.param(
+        [(0, "0", "f", ""), (0, "0", None, '{"x":1}'), (1, "0", "g", ""), (1, "0", None, '{"y":2}')],
+        DUPLICATES,
+        id="H17 one id for all, arguments follow",
+    ),
+    pytest.param(
+        [(0, "0", "f", '{"x":1}'), (0, "0", "g", '{"y":2}')], DUPLICATES, id="H17 one id and one index for all"
+    ),
+    pytest.param(
+        [(None, "a", "f", '{"x":1}'), (None, "b", "f", '{"x":2}')],
+        [("a", "f", '{"x":1}'), ("b", "f", '{"x":2}')],
+        id="the same function, ids tell",
+    ),
+]
+
+
+@pytest.mark.parametrize(("fragments", "calls"), SEVERAL)
+@pytest.mark.parametrize("together", [False, True], ids=["a chunk each", "one chunk"])
+def test_fragments_of_several_calls_are_kept_apart(
+    fragments: list[Fragment], calls: list[Call], together: bool
+) -> None:
+    """H16, H17: the arguments of two calls are never merged (term-llm#314)."""
+    assert calls_of(*fragments, together=together) == calls
+
+
+@pytest.mark.parametrize(("index", "call_id"), [(0, "a"), (0, None), (None, "a")], ids=["index and id", "index", "id"])
+def test_a_name_in_two_pieces_is_joined(index: int | None, call_id: str | None) -> None:
+    """H15: what comes before any argument, with an index or the id, is the rest of the name."""
+    calls = calls_of((index, call_id, "get_", None), (index, call_id, "weather", None), (index, None, None, "{}"))
+    assert calls == [(call_id or "", "get_weather", "{}")]
+
+
+@pytest.mark.parametrize("name", [None, 7, ["f"], {}], ids=repr)
+def test_a_name_that_is_no_text_is_none(name: Any) -> None:
+    """H15: null, a number or a list is no name; the name that follows is."""
+    fragment = {"index": 0, "id": "a", "function": {"name": name, "arguments": ""}}
+    assert told(tools(fragment, written((0, None, "f", '{"x":1}'))), STOP).calls == ONE
+
+
+@pytest.mark.parametrize("function", [{}, {"function": None}, {"function": {}}], ids=repr)
+def test_a_fragment_may_have_no_function(function: dict[str, Any]) -> None:
+    """H15: the id may come before anything is known of the function."""
+    assert told(tools({"index": 0, "id": "a", **function}, written((0, None, "f", '{"x":1}'))), STOP).calls == ONE
+
+
+def test_a_null_id_is_none() -> None:
+    """H17: vLLM and others write `id: null` on all fragments but the first."""
+    fragments = [
+        {"index": 0, "id": "a", "function": {"name": "f"}},
+        {"index": 0, "id": None, "function": {"arguments": '{"x":1}'}},
+    ]
+    assert told(tools(*fragments), STOP).calls == ONE
+
+
+@pytest.mark.parametrize("index", ["9" * 5000, 10**30, -1, 1.5, "", "٣", None], ids=lambda index: repr(index)[:12])
+def test_any_index_is_taken(index: Any) -> None:
+    """H16: an index that is none, or that no integer can hold, does not break the stream."""
+    assert calls_of((index, "a", "f", ""), (index, None, None, '{"x":1}'), together=False) == ONE
+
+
+@pytest.mark.parametrize(
+    ("sent", "arguments"),
+    [
+        pytest.param({"x": 1}, '{"x": 1}', id="H18 object"),
+        pytest.param({}, "{}", id="H18 empty object"),
+        pytest.param({"q": "é"}, '{"q": "é"}', id="H18 object with text beyond ASCII"),
+        pytest.param("", "", id="H18 empty"),
+        pytest.param("  ", "  ", id="H18 white space"),
+        pytest.param('"{}"', '"{}"', id="H18 encoded twice"),
+        pytest.param('{"x":NaN}', '{"x":NaN}', id="H18 NaN"),
+        pytest.param('{"x":1,}', '{"x":1,}', id="H18 trailing comma"),
+    ],
+)
+def test_arguments_are_passed_on_as_text(sent: Any, arguments: str) -> None:
+    """H18: an object is written as JSON; text is left to whoever needs an object, who tells broken from empty."""
+    assert calls_of((0, "a", "f", sent)) == [("a", "f", arguments)]
+
+
+def test_null_arguments_are_none() -> None:
+    """H18: `arguments: null` is not the text "null"."""
+    fragment = {"index": 0, "id": "a", "function": {"name": "f", "arguments": None}}
+    assert told(tools(fragment), STOP).calls == [("a", "f", "")]
+
+
+def test_an_object_within_the_arguments_is_no_new_call() -> None:
+    """H15: with the name on every fragment, one that begins with a brace continues arguments that are not complete."""
+    calls = calls_of((0, None, "f", '{"a":'), (0, None, "f", '{"b":1}'), (0, None, "f", "}"))
+    assert calls == [("", "f", '{"a":{"b":1}}')]
+
+
+def test_arguments_too_deep_to_read_are_not_complete() -> None:
+    """A backend gone mad may nest without end: the stream must not break on telling calls apart."""
+    deep = "[" * 100_000
+    assert calls_of((0, None, "f", deep), (0, None, "f", "{")) == [("", "f", deep + "{")]
+
+
+def test_an_object_too_deep_to_write_is_refused() -> None:
+    """T21: an object that can just be read may be too deep to write: that is the backend's fault, not a crash."""
+    deep: Any = {}
+    for _ in range(100_000):
+        deep = {"a": deep}
+    with pytest.raises(UpstreamBroken, match=r"^the upstream sent invalid JSON$"):
+        list(ToolCalls().add([ToolCall(function=Function(name="f", arguments=deep))]))
+
+
+def test_ten_thousand_fragments_are_one_call() -> None:
+    """H19: arguments arrive a token at a time."""
+    pieces = ['{"x":"', *["abc"] * 10_000, '"}']
+    calls = ToolCalls()
+    events: list[Event] = []
+    for piece in pieces:
+        events += calls.add([ToolCall(index=0, function=Function(name="f", arguments=piece))])
+    ((_, name, arguments),) = tell(events).calls
+    assert (name, json.loads(arguments)) == ("f", {"x": "abc" * 10_000})
+
+
+def test_a_fragment_that_adds_nothing_is_no_event() -> None:
+    """Repeated ids and names are left out, so that a reader may simply concatenate."""
+    calls = ToolCalls()
+    first = list(calls.add([ToolCall(index=0, id="a", function=Function(name="f", arguments=""))]))
+    again = list(calls.add([ToolCall(index=0, id="a", function=Function(name="f", arguments=""))]))
+    assert len(first) == 1
+    assert again == []
+
+
+def test_a_fragment_that_says_nothing_is_no_call() -> None:
+    """H15: an index alone, or empty fields, must not become a call without a name (pipecat#4987)."""
+    nothing = [{}, {"index": 3}, written((0, "", "", "")), {"index": 0, "function": {}}]
+    assert told(tools(*nothing), STOP).calls == []
+    first = [
+        event
+        for event in decode(sse(tools(*nothing, written((0, "a", "f", "{}"))), STOP))
+        if isinstance(event, ToolCallDelta)
+    ]
+    assert first == [ToolCallDelta(0, "a", "f", "{}")]
