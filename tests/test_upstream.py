@@ -64,6 +64,17 @@ async def test_request_without_key() -> None:
         assert upstream.secrets == ()
 
 
+async def test_cookies_are_not_kept() -> None:
+    """E17: a cookie that the backend sets is not sent back to it: it would be one client's with the next client."""
+    steps = body({}, 200, "Set-Cookie: session=1; Path=/")
+    async with opened(steps) as (_, backend):
+        url = backend.url.replace("127.0.0.1", "localhost")
+        async with Upstream(url, "", Timeouts(), user_agent="a") as upstream:
+            for _ in range(2):
+                await upstream.fetch(Call("/models"), 1000, 5.0)
+        assert ["cookie" in request.headers for request in backend.requests] == [False, False]
+
+
 async def test_get() -> None:
     """A call without a body is a GET, and asks for JSON."""
     async with opened(body({})) as (upstream, backend):

@@ -11,7 +11,7 @@ import pytest
 from support.proxy import KEY, chat, proxied, running_proxy
 from support.rawclient import RawClient, Response
 from support.replies import HI, SSE, streamed, text
-from support.scripted import Chunk, Close, Hold, Pause, Reset, Send, Step, Upstream
+from support.scripted import Chunk, Close, Hold, Pause, Reset, Send, Step, Upstream, Wait
 from support.waiting import eventually
 
 
@@ -89,6 +89,21 @@ async def test_reused_connection_that_died(end: Step) -> None:
         first, died, again = proxy.upstream.posts
         assert first.connection == died.connection != again.connection
         assert died.body == again.body
+
+
+async def test_retry_takes_no_other_idle_connection() -> None:
+    """D9: what is sent again goes over a fresh connection: the other idle ones are as old."""
+    barrier = asyncio.Event()
+    async with proxied() as proxy:
+        proxy.upstream.script("m", (Wait(barrier), *HI), (Wait(barrier), *HI), (Close(),), HI)
+        both = asyncio.gather(proxy.chat(), proxy.chat())
+        await proxy.upstream.request_received(2)
+        barrier.set()
+        await both
+        assert (await proxy.chat()).status == 200
+        one, other, died, again = (request.connection for request in proxy.upstream.posts)
+        assert died in (one, other)
+        assert again not in (one, other)
 
 
 async def test_reused_connection_and_then_a_fresh_one_die() -> None:

@@ -10,6 +10,7 @@ from support.proxy import KEY, chat, proxied
 from support.replies import DONE, HI, SSE, body, completion, finish, text, usage
 from support.scripted import Chunk, Close, End, Hold, Reset, Send, Status, Step, Upstream
 
+SSE_HEAD = b"Content-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 EVENTS = text("Hi") + finish() + usage() + DONE
 PAGE = b"<!DOCTYPE html><html><body>Sign in to the network</body></html>"
 
@@ -85,6 +86,7 @@ TOLERATED: dict[str, Sequence[Step]] = {
         Chunk(EVENTS),
         End(),
     ),
+    "E5 a reason of 32 KB": (Send(b"HTTP/1.1 200 " + b"x" * 32_000 + b"\r\n" + SSE_HEAD), Chunk(EVENTS), End()),
     "E8 interim answers": (Send(b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" * 3), *HI),
     "E12 HTTP/1.0, ended by the close": (
         Send(b"HTTP/1.0 200 OK\r\nContent-Type: text/event-stream\r\n\r\n" + EVENTS),

@@ -157,8 +157,9 @@ async def test_new_model_is_looked_for() -> None:
             for _ in range(20):
                 with pytest.raises(ModelNotFound):
                     await catalog.find("new")
+            await asyncio.sleep(0.5)
             assert len(backend.requests) == 1
-            await eventually(lambda: len(backend.requests) == 2, within=6.5)
+            await eventually(lambda: len(backend.requests) == 2, within=6.0)
             await eventually(lambda: len(catalog.known) == 2)
             assert (await catalog.find("new")).id == "new"
 

@@ -23,9 +23,9 @@ def split(*reads: bytes, limit: int = LIMIT, close: bool = False) -> list[Event]
 
 
 def cuts(stream: bytes) -> list[tuple[bytes, ...]]:
-    """The stream in one read, in single bytes, and in two reads cut at each position."""
+    """The stream in one read, in single bytes, and cut at each position, with an empty read there."""
     single = tuple(stream[at : at + 1] for at in range(len(stream)))
-    return [(stream,), single, *((stream[:at], stream[at:]) for at in range(len(stream) + 1))]
+    return [(stream,), single, *((stream[:at], b"", stream[at:]) for at in range(len(stream) + 1))]
 
 
 A_B = [(b"", b"a"), (b"", b"b")]
@@ -37,10 +37,13 @@ FRAMES = [
     pytest.param(b"data: a\r\n\r\ndata: b\r\n\r\n", A_B, id="G2 CRLF"),
     pytest.param(b"data: a\r\rdata: b\r\r", A_B, id="G2 lone CR"),
     pytest.param(b"data: a\r\n\ndata: b\r\r\ndata: c\n\r\n", [(b"", b"a"), (b"", b"b"), (b"", b"c")], id="G2 mixed"),
+    pytest.param(b"event: e\r\ndata: a\r\ndata: b\r\n\r\n", [(b"e", b"a\nb")], id="G2 CRLF within an event"),
+    pytest.param(b"event: e\rdata: a\rdata: b\r\r", [(b"e", b"a\nb")], id="G2 lone CR within an event"),
     pytest.param(b"data: a\n\n\n\n\ndata: b\n\n\n", A_B, id="blank lines without number"),
     pytest.param(b"\n\ndata: a\n\n", [(b"", b"a")], id="blank lines first"),
     pytest.param(b"\xef\xbb\xbfdata: a\n\ndata: b\n\n", A_B, id="G3 byte order mark"),
     pytest.param(b"\xef\xbb\xbf: hello\ndata: a\n\n", [(b"", b"a")], id="G3 before a comment"),
+    pytest.param(b"xyzdata: a\n\ndata: b\n\n", [(b"", b"b")], id="G3 three other bytes are no mark"),
     pytest.param(b"data: a\n\n\xef\xbb\xbfdata: b\n\n", [(b"", b"a")], id="G3 only at the start"),
     pytest.param(b"data:a\n\n", [(b"", b"a")], id="G4 no space"),
     pytest.param(b"data:  a\n\n", [(b"", b" a")], id="G4 one of two spaces is removed"),

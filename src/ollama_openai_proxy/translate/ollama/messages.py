@@ -16,6 +16,9 @@ from ollama_openai_proxy.translate.ollama.wire import Message, ToolCall
 # `developer` is OpenAI's, `control` is Granite's way of asking for thought.
 ROLES = frozenset({"system", "user", "assistant", "tool", "developer", "control"})
 
+# What the runner behind Ollama says, without asking one.
+NO_IMAGE = "Failed to load image or audio file"
+
 _SIGNATURES = (
     (b"\x89PNG\r\n\x1a\n", "image/png"),
     (b"\xff\xd8\xff", "image/jpeg"),
@@ -177,7 +180,7 @@ def _image_type(data: bytes) -> str:
         return "image/webp"
     if data[4:8] == b"ftyp" and data[8:12] in _ISO_BRANDS:
         return _ISO_BRANDS[data[8:12]]
-    return "image/jpeg"  # as Ollama says of what it does not know; the backend may know it
+    raise InvalidRequest(NO_IMAGE)
 
 
 def _audio_format(data: bytes) -> str | None:
