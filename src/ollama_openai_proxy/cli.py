@@ -8,6 +8,7 @@ import logging
 import socket
 import sys
 from contextlib import AsyncExitStack
+from importlib.util import find_spec
 
 import uvloop
 
@@ -30,7 +31,7 @@ Listening on {url}. Try it:
 
   curl {url}/api/chat -d '{{"model": "{model}", "messages": [{{"role": "user", "content": "Hello"}}]}}'
 
-or in Python, after `pip install ollama`:
+or in {python}:
 
   import ollama
   client = ollama.Client("{url}")
@@ -112,7 +113,8 @@ async def _tell(server: Server, catalog: Catalog, listener: socket.socket) -> No
     host, port = listener.getsockname()[:2]
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  # listening on all, reached on one
     url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-    print(_HOW_TO_TRY.format(url=url, model=names[0] if names else "MODEL"), flush=True)
+    python = sys.executable if find_spec("ollama") else "Python, after `pip install ollama`"
+    print(_HOW_TO_TRY.format(url=url, model=names[0] if names else "MODEL", python=python), flush=True)
 
 
 def _is_not_about_demo(line: logging.LogRecord) -> bool:
