@@ -10,99 +10,27 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, Protocol, Self, cast
+from typing import Any, Self, cast
 
+from support.steps import Chunk, Close, End, Flood, Hold, Pause, Reset, Send, Status, Step, Wait
 from support.waiting import SECONDS, eventually
 
-
-class Step(Protocol):
-    """One thing that the backend does in answer to a request."""
-
-    async def run(self, connection: Connection) -> None: ...
-
-
-class Send:
-    """Write these bytes, in one piece."""
-
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-
-    async def run(self, connection: Connection) -> None:
-        await connection.write(self._data)
-
-
-class Status(Send):
-    """Write a status line and headers, each "Name: value", and the blank line."""
-
-    def __init__(self, code: int, *headers: str) -> None:
-        super().__init__("\r\n".join((f"HTTP/1.1 {code} Scripted", *headers, "", "")).encode())
-
-
-class Chunk(Send):
-    """Write one chunk of a chunked body."""
-
-    def __init__(self, data: bytes) -> None:
-        super().__init__(b"%x\r\n%b\r\n" % (len(data), data))
-
-
-class End(Send):
-    """Write the chunk that ends a chunked body."""
-
-    def __init__(self) -> None:
-        super().__init__(b"0\r\n\r\n")
-
-
-class Flood:
-    """Write the same chunk so many times, as fast as it is taken."""
-
-    def __init__(self, data: bytes, times: int) -> None:
-        self._chunk = Chunk(data)
-        self._times = times
-
-    async def run(self, connection: Connection) -> None:
-        for _ in range(self._times):
-            await self._chunk.run(connection)
-
-
-class Wait:
-    """Go on when the event is set: a barrier between the backend and the test."""
-
-    def __init__(self, event: asyncio.Event) -> None:
-        self._event = event
-
-    async def run(self, connection: Connection) -> None:
-        await self._event.wait()
-
-
-class Pause:
-    """Go on after so many seconds, for what is about time itself."""
-
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
-
-    async def run(self, connection: Connection) -> None:
-        await asyncio.sleep(self._seconds)
-
-
-class Hold:
-    """Do nothing until the peer leaves."""
-
-    async def run(self, connection: Connection) -> None:
-        await asyncio.Event().wait()
-
-
-class Close:
-    """End the connection in order: FIN."""
-
-    async def run(self, connection: Connection) -> None:
-        connection.close()
-
-
-class Reset:
-    """Break the connection: RST."""
-
-    async def run(self, connection: Connection) -> None:
-        connection.reset()
+__all__ = [
+    "Chunk",
+    "Close",
+    "Connection",
+    "End",
+    "Flood",
+    "Hold",
+    "Pause",
+    "Request",
+    "Reset",
+    "Send",
+    "Status",
+    "Step",
+    "Upstream",
+    "Wait",
+]
 
 
 @dataclass

@@ -45,7 +45,8 @@ class Splitter:
             read = b"".join((*self._held, read))
             self._held.clear()
             self._held_size = 0
-        if read.endswith(b"\n\n") and self._started and not self._data and not self._name:
+        whole = read.endswith(b"\n\n") and not self._data and not self._name
+        if whole and (self._started or not read.startswith(BOM)):
             self._blocks(read, out)
             return
         lines = read.split(b"\n")
@@ -67,6 +68,7 @@ class Splitter:
 
     def _blocks(self, read: bytes, out: list[Event]) -> None:
         """The usual read: whole events, of one line each."""
+        self._started = True
         for block in read[:-2].split(b"\n\n"):
             if block.startswith(b"data: ") and b"\n" not in block and 6 < len(block) <= self._limit:
                 out.append((b"", block[6:]))

@@ -72,7 +72,7 @@ def test_newest_first() -> None:
     ]
 
 
-@pytest.mark.parametrize("created", [None, 0, -1, 1_704_067_200_000, 2**62])
+@pytest.mark.parametrize("created", [None, 0, -1, 253_402_300_800, 1_704_067_200_000, 2**62])
 def test_dates_that_are_none(created: int | None) -> None:
     """Rule R12: modified_at is always a date that clients can read, whatever number the backend sends."""
     model = Model(id="m", created=created)
@@ -101,6 +101,7 @@ def test_digests() -> None:
         (None, ""),
         (999, "999"),
         (1_000, "1K"),
+        (4_600, "5K"),
         (22_700_000, "22.70M"),
         (1_000_000, "1M"),
         (125_000_000, "125M"),

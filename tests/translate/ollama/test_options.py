@@ -21,6 +21,7 @@ from ollama_openai_proxy.translate.ollama.options import translate
         ("seed", -42.0, {}),
         ("num_predict", 128, {"max_tokens": 128}),
         ("num_predict", 128.7, {"max_tokens": 128}),
+        ("num_predict", 1, {"max_tokens": 1}),
         ("num_predict", 0, {}),
         ("num_predict", -1, {}),
         ("num_predict", -2, {}),
@@ -161,9 +162,11 @@ def test_numbers_beyond_the_type(key: str, value: object) -> None:
 
 def test_the_largest_numbers() -> None:
     """Row B13: what fits is forwarded, however unlikely; the backend knows its limits."""
-    assert translate({"seed": 2**63 - 1, "num_predict": 1e12, "temperature": 3e38}) == (
-        {"seed": 9223372036854775807, "max_tokens": 1_000_000_000_000, "temperature": 3e38},
-        {},
+    float32 = 3.4028234663852886e38
+    given = {"seed": 2**63 - 1, "num_predict": 1e12, "temperature": float32, "num_keep": -(2**63)}
+    assert translate(given) == (
+        {"seed": 9223372036854775807, "max_tokens": 1_000_000_000_000, "temperature": float32},
+        {"num_keep": -9223372036854775808},
     )
 
 

@@ -146,6 +146,13 @@ def test_unknown_levels(value: str) -> None:
     assert caught.value.message == expected
 
 
+def test_long_levels() -> None:
+    """Row B2: a refusal does not send megabytes back."""
+    with pytest.raises(InvalidRequest) as caught:
+        request.think("x" * 1_000_000)
+    assert caught.value.message.startswith(f'invalid think value: "{"x" * 100}" (must be ')
+
+
 @pytest.mark.parametrize("value", [0, 1, 1.5, [], {}, ["low"]])
 def test_think_of_another_type(value: object) -> None:
     """Contract 3.2: numbers, arrays and objects are no thinking."""

@@ -35,6 +35,13 @@ def test_the_limit_of_tokens_has_the_name_that_the_backend_takes(profile: str, s
     assert sent(profile, {"max_tokens": 16}) == {spelled: 16}
 
 
+@pytest.mark.parametrize("profile", sorted(PROFILES))
+def test_plain_completions_know_neither_the_new_name_nor_thought(profile: str) -> None:
+    """`/completions` takes `max_tokens`, whoever serves it, and nothing about reasoning."""
+    body = {"model": "m", "prompt": "Hi", "max_tokens": 16}
+    assert json.loads(encode(body, PROFILES[profile], think=True)) == body
+
+
 EXTENSIONS = {
     "top_k": 40,
     "min_p": 0.05,

@@ -96,12 +96,17 @@ class ReplyEncoder:
     def encode(self, events: list[Event], elapsed: int, out: list[bytes]) -> None:
         """Append the bytes of `events`. Raises UpstreamBroken for tool calls that are none."""
         self._now(elapsed)
-        for event in events:
-            if type(event) is TextDelta:
-                self._watch.token(elapsed)
-                self._add_text(event.text, out)
-            else:
-                self._other(event, elapsed, out)
+        lines: list[bytes] = []
+        try:
+            for event in events:
+                if type(event) is TextDelta:
+                    self._watch.token(elapsed)
+                    self._add_text(event.text, lines)
+                else:
+                    self._other(event, elapsed, lines)
+        finally:
+            if lines:
+                out.append(escape_separators(b"".join(lines)))
 
     def _now(self, elapsed: int) -> None:
         """Date what is written next."""
@@ -128,7 +133,7 @@ class ReplyEncoder:
         if not self.streamed:
             self._text.append(text)
         elif len(text) <= _MAX_PIECE and not self._logprobs:
-            out.append(escape_separators(b"".join((self._before, _encode(text), self._after))))
+            out.append(b"".join((self._before, _encode(text), self._after)))
         else:
             out.extend(self._line(_encode(piece)) for piece in _pieces(text))
 
@@ -155,13 +160,13 @@ class ReplyEncoder:
 
     def _line(self, content: bytes, thinking: bytes = b"", calls: bytes = b"") -> bytes:
         answer = self._reply.shape.answer(content, thinking, calls)
-        return escape_separators(b"".join((self._dated, answer, b',"done":false', self._take_logprobs(), b"}\n")))
+        return b"".join((self._dated, answer, b',"done":false', self._take_logprobs(), b"}\n"))
 
     def _object(self, content: bytes, thinking: bytes, calls: bytes, reason: bytes, metrics: bytes) -> bytes:
         answer = self._reply.shape.answer(content, thinking, calls)
         logprobs = self._take_logprobs()
         last = metrics + logprobs if self._reply.shape.metrics_first else logprobs + metrics
-        return escape_separators(b"".join((self._dated, answer, b',"done":true', reason, last, b"}")))
+        return b"".join((self._dated, answer, b',"done":true', reason, last, b"}"))
 
     def _take_logprobs(self) -> bytes:
         if not self._logprobs:

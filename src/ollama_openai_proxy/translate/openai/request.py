@@ -25,12 +25,13 @@ def encode(
     Ollama's names; those that the backend does not take are left out.
     """
     shaped = dict(body)
-    if "max_tokens" in shaped:
+    is_chat = "messages" in shaped
+    if "max_tokens" in shaped and is_chat:  # plain completions know the old name only
         shaped[profile.max_tokens] = shaped.pop("max_tokens")
     for name, value in (extensions or {}).items():
         if spelled := profile.extensions.get(name):
             shaped[spelled] = value
-    if think is not None:
+    if think is not None and is_chat:
         shaped.update(_thinking(think, profile))
     return msgspec.json.encode(shaped)
 
