@@ -27,7 +27,7 @@ NO_KEY = {
     }
 }
 # https://github.com/ggml-org/llama.cpp/tree/master/tools/server
-TOO_LONG = {
+TOO_LONG: dict[str, dict[str, Any]] = {
     "error": {
         "code": 400,
         "message": "the request exceeds the available context size, try increasing it",
@@ -52,7 +52,7 @@ STATUSES: dict[str, tuple[Sequence[Step], int, str]] = {
     "I1 500": (body(openai("The server had an error", "server_error"), 500), 500, "The server had an error"),
     "I1 503": (body(openai("Overloaded", "server_error"), 503), 503, "Overloaded"),
     "I2 401": (body(NO_KEY, 401), 502, NOT_ACCEPTED),
-    "I2 403": (body(openai("Country not supported"), 403), 502, NOT_ACCEPTED),
+    "I2 403": (body(openai("Country not supported"), 403), 502, "Country not supported"),
     "I3 no such model": (
         body(openai("The model `m` does not exist", code="model_not_found"), 404),
         404,
@@ -60,7 +60,7 @@ STATUSES: dict[str, tuple[Sequence[Step], int, str]] = {
     ),
     "I3 no such route": (body({"detail": "Not Found"}, 404), 502, NO_ENDPOINT),
     "I3 no such page": (body(b"<html>404</html>", 404, HTML), 502, NO_ENDPOINT),
-    "I6 context": (body(TOO_LONG, 400), 400, TOO_LONG["error"]["message"]),  # type: ignore[dict-item]
+    "I6 context": (body(TOO_LONG, 400), 400, TOO_LONG["error"]["message"]),
     "I6 loading": (body(LOADING, 503), 503, "Loading model"),
     "I12 page": (body(PAGE, 502, HTML), 502, "the upstream answered with status 502"),
     "I13 gzip": (
@@ -96,7 +96,7 @@ async def test_every_status() -> None:
 
 FIRST_EVENTS: dict[str, tuple[bytes, int, str]] = {
     "I18 OpenAI": (event(openai("The server had an error", "server_error")), 502, "The server had an error"),
-    "I6 llama.cpp": (event(TOO_LONG), 400, TOO_LONG["error"]["message"]),  # type: ignore[dict-item]
+    "I6 llama.cpp": (event(TOO_LONG), 400, TOO_LONG["error"]["message"]),
     "I7 OpenRouter": (event({"error": {"code": 429, "message": "Rate limited"}}), 429, "Rate limited"),
     "I4 vLLM": (event({"object": "error", "message": "Bad", "type": "BadRequestError", "code": 400}), 400, "Bad"),
     "I17 named": (b'event: error\ndata: {"code":400,"details":"Blocked"}\n\n', 400, "Blocked"),

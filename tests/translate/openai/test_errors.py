@@ -59,7 +59,14 @@ def test_any_status_becomes_an_error_that_http_knows() -> None:
     assert all(error.message for error in errors)
 
 
-@pytest.mark.parametrize("status", [401, 403, 407])
+def test_a_refusal_for_another_reason_says_it() -> None:
+    """Contract 11.6: a 403 is never the client's status, but its message is kept: it may name a region or a filter."""
+    error = decode_error(403, b'{"error":{"message":"Country not supported"}}')
+    assert (error.status, error.outcome, error.message) == (502, "up_4xx", "Country not supported")
+    assert isinstance(decode_error(403, b"<html>Forbidden</html>"), UpstreamUnauthorised)
+
+
+@pytest.mark.parametrize("status", [401, 407])
 def test_our_credentials_are_not_the_clients(status: int) -> None:
     """I2, contract 10.2: a 401 makes clients ask their user to sign in, and its text shows a part of the key."""
     body = b'{"error":{"message":"Incorrect API key provided: sk-ab***yz. You can find your API key at https://x"}}'
@@ -165,7 +172,7 @@ def test_an_error_in_a_stream_says_its_status_itself(error: Any, status: int, me
     assert translated.outcome == "up_midstream_error"
 
 
-@pytest.mark.parametrize("code", [401, "403", 407])
+@pytest.mark.parametrize("code", [401, pytest.param("401", id="text"), 407])
 def test_rejected_credentials_in_a_stream_are_ours(code: Any) -> None:
     """I2: the code of an error object is treated like the status."""
     assert isinstance(stream_error({"message": "bad key", "code": code}), UpstreamUnauthorised)

@@ -44,10 +44,10 @@ def decode_error(
     `model` is what the client calls the model, for the case that the backend does not have it;
     `secrets` must not appear in the message.
     """
-    if status in (401, 403, 407):
-        return UpstreamUnauthorised()
     error = _parse(body)
     message = clean(_message(error), secrets)
+    if _is_unauthorised(status, message):
+        return UpstreamUnauthorised()
     if status == 404:
         return _not_found(error, message, model)
     client_status = _client_status(status)
@@ -63,9 +63,9 @@ def decode_error(
 def stream_error(error: Any, secrets: Secrets = ()) -> UpstreamRefused:
     """Translate an error that came where a chunk was due, under status 200."""
     status = _code(error)
-    if status in (401, 403, 407):
-        return UpstreamUnauthorised()
     message = clean(_message(error), secrets)
+    if _is_unauthorised(status, message):
+        return UpstreamUnauthorised()
     return UpstreamRefused(
         message or "the upstream reported an error",
         status=_client_status(status) if status else 502,
@@ -157,9 +157,15 @@ def _not_found(error: Any, message: str, model: str) -> ProxyError:
     return UpstreamRefused(_NO_ROUTE, status=502, outcome="up_4xx")
 
 
+def _is_unauthorised(status: int, message: str) -> bool:
+    """Whether it is our key that is not accepted. A 403 may mean a region, a model or a filter, and says which."""
+    return status in (401, 407) or (status == 403 and not message)
+
+
 def _client_status(status: int) -> int:
-    # 424 is what TGI says when a generation fails; 529 is "overloaded", which HTTP calls 503.
-    translated = {422: 400, 424: 500, 529: 503}.get(status, status)
+    # A 403 is between the backend and us; 424 is what TGI says when a generation fails; 529 is
+    # "overloaded", which HTTP calls 503.
+    translated = {403: 502, 422: 400, 424: 500, 529: 503}.get(status, status)
     return translated if 400 <= translated < 520 else 502
 
 
