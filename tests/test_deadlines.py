@@ -51,6 +51,9 @@ async def test_what_passed() -> None:
     assert await Watcher(deadlines).outcome() == "up_ttft_timeout"
     deadlines.stop_waiting()
     deadlines.wait()
+    assert await Watcher(deadlines).outcome() == "up_ttft_timeout"  # E2: comments are no answer
+    deadlines.begin()
+    deadlines.wait()
     assert await Watcher(deadlines).outcome() == "up_idle_timeout"
     total = Deadlines(Timeouts(stream=0.05), streamed=True)
     assert await Watcher(total).outcome() == "up_total_timeout"
@@ -62,6 +65,7 @@ async def test_idle_counts_from_the_read() -> None:
     watcher = Watcher(deadlines)
     deadlines.wait()
     deadlines.stop_waiting()
+    deadlines.begin()
     await asyncio.sleep(0.4)
     assert not watcher.expired.done()
     started = asyncio.get_running_loop().time()

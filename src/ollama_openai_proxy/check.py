@@ -47,7 +47,6 @@ async def _steps(upstream: Upstream, catalog: Catalog, model: str | None) -> Asy
     except ProxyError as error:
         raise _FailedError(f"upstream: {error.message}") from None
     yield "upstream reachable"
-    yield "key accepted"
     models = catalog.known
     yield f"{len(models)} models ({catalog.profile.name} profile)"
     chatting = [each.id for each in models if "completion" in capabilities(each)]
@@ -56,8 +55,11 @@ async def _steps(upstream: Upstream, catalog: Catalog, model: str | None) -> Asy
         raise _FailedError("streaming: no model to ask; name one with --model")
     try:
         await _stream_one_token(upstream, catalog, name)
+    except UpstreamUnauthorised as error:  # the list of models is often open to all
+        raise _FailedError(f"key: {error.message}") from None
     except ProxyError as error:
         raise _FailedError(f"streaming from {name}: {error.message}") from None
+    yield "key accepted" if upstream.secrets else "no key is set, and none was asked for"
     yield f"streaming works ({name})"
 
 

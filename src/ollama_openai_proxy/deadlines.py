@@ -38,6 +38,7 @@ class Deadlines:
         # A reply that comes whole shows its first byte when all is done.
         self._next = now + timeouts.first_byte if streamed else _NEVER
         self._timer: asyncio.TimerHandle | None = None
+        self._streamed = streamed
         self._started = False
         self._waiting = False
 
@@ -61,6 +62,11 @@ class Deadlines:
     def stop_waiting(self) -> None:
         """A read has ended. Until the next begins it is the client who takes its time."""
         self._waiting = False
+        if self._started or not self._streamed:
+            self.begin()
+
+    def begin(self) -> None:
+        """The answer has begun: from now on it is silence that counts."""
         self._started = True
         self._next = _NEVER
 

@@ -62,6 +62,10 @@ class Reply:
         finally:
             self._deadlines.stop_waiting()
 
+    def begin(self) -> None:
+        """Tell that the answer has begun. Until then `first_byte` limits, whatever else was read."""
+        self._deadlines.begin()
+
     async def drain(self) -> None:
         """Read what trails after the answer, briefly, so that the connection can be used again."""
         try:

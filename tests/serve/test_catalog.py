@@ -196,6 +196,18 @@ async def test_unknown_model_without_a_list() -> None:
             assert [request.json["model"] for request in backend.posts] == ["m", "x"]
 
 
+async def test_nothing_is_told_of_models_without_a_list() -> None:
+    """R15: what no backend is asked for can't be answered while nobody knows the models: the reason is told."""
+    async with Backend() as backend:
+        backend.script(MODELS, body({"error": {"message": "Loading"}}, 503))
+        async with running_proxy(backend.url) as url:
+            proxy = Proxy(url, backend)
+            for path in ("/api/show", "/api/generate", "/api/chat"):
+                response = await proxy.ask("POST", path, {"model": "no-such"})
+                assert (response.status, response.json) == (503, {"error": "Loading"})
+            assert backend.posts == []
+
+
 async def test_unknown_model_with_forwarding() -> None:
     """FORWARD_UNKNOWN_MODELS lets the backend decide although there is a list."""
     async with proxied(forward_unknown_models=True) as proxy:

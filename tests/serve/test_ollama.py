@@ -257,3 +257,11 @@ async def test_tool_call() -> None:
             {"id": "c1", "function": {"index": 0, "name": "f", "arguments": {"a": 1}}}
         ]
         assert (first["done"], last["done"], last["done_reason"]) == (False, True, "stop")
+
+
+async def test_failed_call_loads_nothing() -> None:
+    """5.5: /api/ps lists what was used; a call that the backend refused used nothing."""
+    async with proxied() as proxy:
+        proxy.upstream.script("m", body({"error": {"message": "no"}}, 500))
+        assert (await proxy.chat()).status == 500
+        assert (await proxy.ask("GET", "/api/ps")).json == {"models": []}

@@ -95,6 +95,25 @@ def told(*chunks: object, done: bool = True) -> Told:
     return tell(decode(sse(*chunks, *([DONE] if done else []))))
 
 
+Call = tuple[str, str, str]
+Fragment = tuple[Any, Any, Any, Any]  # index, id, name, arguments; None for what is left out
+
+
+def written(fragment: Fragment) -> dict[str, Any]:
+    """The fragment as it comes over the wire."""
+    index, call_id, name, arguments = fragment
+    function = {"name": name, "arguments": arguments}
+    fields = {"index": index, "id": call_id, "function": {k: v for k, v in function.items() if v is not None}}
+    return {key: value for key, value in fields.items() if value is not None}
+
+
+def calls_of(*fragments: Fragment, together: bool = True) -> list[Call]:
+    """The calls that a stream of these fragments tells."""
+    parts = [written(fragment) for fragment in fragments]
+    chunks = [tools(*parts)] if together else [tools(part) for part in parts]
+    return told(*chunks, STOP).calls
+
+
 @dataclass(frozen=True)
 class Replayed:
     """What a client was sent, the error record included."""

@@ -143,3 +143,10 @@ def test_no_models() -> None:
     """Before the first list of the backend there are no models."""
     assert Directory().models == ()
     assert Directory().find("gpt-4o") is None
+
+
+def test_case_tells_two_models_apart() -> None:
+    """Contract 2.3: the spelling that is listed is the model that answers; case is folded only where it must be."""
+    directory = Directory([Model("GPT-4"), Model("gpt-4")])
+    found = {name: model and model.id for name in ("GPT-4:latest", "gpt-4:latest") for model in [directory.find(name)]}
+    assert found == {"GPT-4:latest": "GPT-4", "gpt-4:latest": "gpt-4"}

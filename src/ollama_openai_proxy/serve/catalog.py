@@ -48,6 +48,7 @@ class Catalog:
         self._forward_unknown = forward_unknown
         self._directory = Directory()
         self._loaded = asyncio.Event()
+        self._failure: ProxyError | None = None  # of a list that was never had
         self._wanted = asyncio.Event()
         self._attempted = asyncio.Event()
 
@@ -60,6 +61,7 @@ class Catalog:
                 retry, wait = _FIRST_RETRY_SECONDS, self._refresh
             except ProxyError as error:
                 _log.warning("no list of models: %s", error.message)
+                self._failure = None if self._loaded.is_set() else error
                 wait, retry = retry, min(2 * retry, self._refresh)
             self._attempted.set()
             self._wanted.clear()
@@ -77,6 +79,7 @@ class Catalog:
         if self._detects:
             self.profile = detect(self._host, {model.owned_by for model in models})
         self._directory = Directory(models)
+        self._failure = None
         self._loaded.set()
 
     @property
@@ -89,14 +92,17 @@ class Catalog:
         await self._first_list()
         return self._directory.models
 
-    async def find(self, name: str) -> Model:
+    async def find(self, name: str, *, asks: bool = True) -> Model:
         """Return the model that `name` means. Raises ModelNotFound.
 
-        While no list was ever had, any name may be the backend's, and it will say so itself.
+        While no list was ever had, any name may be the backend's, and it will say so itself if the
+        request `asks` it. Raises why there is no list if it does not.
         """
         await self._first_list()
         if model := self._directory.find(name):
             return model
+        if not asks and self._failure:
+            raise self._failure
         if self._forward_unknown or not self._loaded.is_set():
             return Model(id=name.strip().removesuffix(":latest"))
         self._wanted.set()  # it may be new

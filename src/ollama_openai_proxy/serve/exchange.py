@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -27,7 +28,11 @@ class Exchange(Response):
     in any phase, the upstream is closed at once.
     """
 
-    def __init__(self, upstream: Upstream, call: Call, translator: Translator, record: Record) -> None:
+    def __init__(
+        self, upstream: Upstream, call: Call, translator: Translator, record: Record, on_open: Callable[[], None]
+    ) -> None:
+        """`on_open` is called when the upstream has taken the call."""
+        self._on_open = on_open
         self.background = None
         self.status_code = 200
         self._upstream = upstream
@@ -71,6 +76,7 @@ class Exchange(Response):
     async def _relay(self, send: Send) -> None:
         opened = self._elapsed()
         self._reply = reply = await self._upstream.open(self._call)
+        self._on_open()
         self._translator.open(reply.content_type, opened)
         try:
             await self._stream(reply, send)
@@ -83,10 +89,13 @@ class Exchange(Response):
             await reply.drain()
 
     async def _stream(self, reply: Reply, send: Send) -> None:
-        translator = self._translator
+        translator, begun = self._translator, False
         while True:
             read = await self._read(reply)
             out = translator.feed(read, self._elapsed()) if read else translator.close(self._elapsed())
+            if translator.begun and not begun:
+                begun = True
+                reply.begin()
             done = translator.done
             if out or done:
                 await self._send(send, out, last=done)

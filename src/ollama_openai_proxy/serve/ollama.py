@@ -74,7 +74,7 @@ class OllamaApi:
         asked = wire.decode(await self._body(http), wire.ShowRequest)
         name = request.required(asked.model or asked.name)
         try:
-            model = await self._find(name, http)
+            model = await self._find(name, http, asks=False)
         except ModelNotFound:
             raise ModelNotFound(tagged(name)) from None
         agent = http.headers.get("user-agent", "")
@@ -85,7 +85,7 @@ class OllamaApi:
         asked = wire.decode(await self._body(http), wire.ChatRequest)
         request.check(asked)
         name = request.required(asked.model)
-        model = await self._find(name, http)
+        model = await self._find(name, http, asks=bool(asked.messages))
         if not asked.messages and _unloads(asked):
             return self._idle(CHAT, model, asked, http)
         check_capabilities(model, name, think=asked.think, tools=bool(asked.tools), action="chat")
@@ -97,7 +97,7 @@ class OllamaApi:
         asked = wire.decode(await self._body(http), wire.GenerateRequest)
         request.check(asked)
         name = request.looked_up(asked.model)
-        model = await self._find(name, http)
+        model = await self._find(name, http, asks=bool(asked.prompt))
         if not asked.prompt and _unloads(asked):
             return self._idle(GENERATE, model, asked, http)
         check_capabilities(model, name, think=asked.think, action="generate")
@@ -112,8 +112,9 @@ class OllamaApi:
         name = request.looked_up(asked.model)
         model = await self._find(name, http)
         request.check_options(asked.options)
-        self._loaded.use(model, keep_alive)
+        use = partial(self._loaded.use, model, keep_alive)
         if not inputs:
+            use()
             return _json(embeddings.loaded(name))
         body = encode({"model": model.id, "input": inputs}, self._models.profile)
 
@@ -122,7 +123,7 @@ class OllamaApi:
             answer = partial(embeddings.embed_answer, name, found.vectors, prompt_tokens=found.prompt_tokens)
             return answer(dimensions=asked.dimensions, opened=opened, elapsed=elapsed)
 
-        return self._embedding_exchange(http, Call("/embeddings", body, name), translate)
+        return self._embedding_exchange(http, Call("/embeddings", body, name), translate, use)
 
     async def embeddings(self, http: Request) -> Response:
         asked = wire.decode(await self._body(http), wire.EmbeddingsRequest)
@@ -130,26 +131,30 @@ class OllamaApi:
         name = request.required(asked.model)
         model = await self._find(name, http)
         request.check_options(asked.options)
-        self._loaded.use(model, keep_alive)
+        use = partial(self._loaded.use, model, keep_alive)
         if not asked.prompt:
+            use()
             return _json(embeddings.embeddings_answer([]))
         body = encode({"model": model.id, "input": asked.prompt}, self._models.profile)
 
         def translate(reply: bytes, _opened: int, _elapsed: int) -> bytes:
             return embeddings.embeddings_answer(openai_embeddings.decode(reply, 1, self._upstream.secrets).vectors)
 
-        return self._embedding_exchange(http, Call("/embeddings", body, name), translate)
+        return self._embedding_exchange(http, Call("/embeddings", body, name), translate, use)
 
     async def _body(self, http: Request) -> bytes:
         body = await read_body(http, self._max_body)
         record_of(http.scope).bytes_in = len(body)
         return body
 
-    async def _find(self, name: str, http: Request) -> Model:
-        """Return the model. Raises ModelNotFound, and InvalidRequest for what can't be a name."""
+    async def _find(self, name: str, http: Request, *, asks: bool = True) -> Model:
+        """Return the model. Raises ModelNotFound, and InvalidRequest for what can't be a name.
+
+        `asks`: whether the backend will be asked for an answer, and so can say itself what it has.
+        """
         record_of(http.scope).model = name
         try:
-            return await self._models.find(name)
+            return await self._models.find(name, asks=asks)
         except ModelNotFound:
             if not is_valid_name(name):
                 raise InvalidRequest("invalid model name") from None
@@ -171,7 +176,7 @@ class OllamaApi:
         streamed = asked.stream is not False
         profile = self._models.profile
         body = encode(completion.body, profile, extensions=completion.extensions, think=completion.think)
-        self._loaded.use(model, request.keep_alive(asked.keep_alive))
+        use = partial(self._loaded.use, model, request.keep_alive(asked.keep_alive))
         reply = Reply(
             shape,
             model=asked.model or "",
@@ -183,10 +188,13 @@ class OllamaApi:
         path = "/completions" if completion.raw else "/chat/completions"
         call = Call(path, body, asked.model or "", streamed)
         translator = ReplyTranslator(ReplyEncoder(reply), self._upstream.secrets)
-        return Exchange(self._upstream, call, translator, record)
+        return Exchange(self._upstream, call, translator, record, on_open=use)
 
-    def _embedding_exchange(self, http: Request, call: Call, translate: Callable[[bytes, int, int], bytes]) -> Response:
-        return Exchange(self._upstream, call, WholeTranslator(translate, error_record), record_of(http.scope))
+    def _embedding_exchange(
+        self, http: Request, call: Call, translate: Callable[[bytes, int, int], bytes], use: Callable[[], None]
+    ) -> Response:
+        translator = WholeTranslator(translate, error_record)
+        return Exchange(self._upstream, call, translator, record_of(http.scope), on_open=use)
 
 
 def _unloads(asked: Generation) -> bool:

@@ -61,7 +61,9 @@ class Directory:
         self.models = tuple({model.id: model for model in models if model.id}.values())
         self._ids = {model.id: model for model in self.models}
         self._folded: dict[str, Model] = {}
+        self._names: dict[str, Model] = {}
         for model in self.models:
+            self._names.setdefault(model.name, model)
             self._folded.setdefault(model.name.casefold(), model)
 
     def find(self, name: str) -> Model | None:
@@ -71,4 +73,4 @@ class Directory:
             return model
         if name.casefold().endswith(":local"):  # contract 2.5: a marker, not a tag
             name = name[: -len(":local")]
-        return self._folded.get(tagged(name).casefold())
+        return self._names.get(tagged(name)) or self._folded.get(tagged(name).casefold())

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from ollama_openai_proxy.errors import UpstreamBroken, UpstreamError
 from ollama_openai_proxy.translate.events import Event
-from ollama_openai_proxy.translate.openai.reply import EMPTY, MAX_BODY, Decoder, decoder_for
+from ollama_openai_proxy.translate.openai.reply import EMPTY, MAX_BODY, Decoder, decoder_for, tells
 
 
 class Translator(Protocol):
@@ -24,6 +24,8 @@ class Translator(Protocol):
     media_type: str
     streamed: bool
     failure: UpstreamError | None
+    begun: bool
+    """Whether any of the answer has come; comments and roles are none of it."""
 
     @property
     def finishing(self) -> bool:
@@ -71,10 +73,12 @@ class ReplyTranslator:
         self.media_type = encoder.media_type
         self.streamed = encoder.streamed
         self.failure: UpstreamError | None = None
+        self.begun = False
         self.failed = encoder.failed
         self._encoder = encoder
         self._decoder: Decoder | None = None
         self._content_type = ""
+        self._start = b""  # until it tells what decodes it
 
     @property
     def finishing(self) -> bool:
@@ -92,8 +96,12 @@ class ReplyTranslator:
         events: list[Event] = []
         try:
             if self._decoder is None:
+                read = self._start = self._start + read
+                if not tells(read):
+                    return b""
                 self._decoder = decoder_for(self._content_type, read, self._secrets)
             self._decoder.feed(read, events)
+            self.begun = self.begun or bool(events)
         except UpstreamError as error:
             self.failure = error
         return self._encode(events, elapsed) if events else b""
@@ -102,7 +110,10 @@ class ReplyTranslator:
         events: list[Event] = []
         try:
             if self._decoder is None:
-                raise UpstreamBroken(EMPTY, outcome="up_empty")
+                if not self._start:
+                    raise UpstreamBroken(EMPTY, outcome="up_empty")
+                self._decoder = decoder_for(self._content_type, self._start, self._secrets)
+                self._decoder.feed(self._start, events)
             self._decoder.close(events)
         except UpstreamError as error:
             self.failure = error
@@ -123,6 +134,7 @@ class WholeTranslator:
     media_type = "application/json; charset=utf-8"
     streamed = False
     finishing = False
+    begun = False
 
     def __init__(self, translate: Translate, failed: Failed) -> None:
         self.failure: UpstreamError | None = None

@@ -52,7 +52,7 @@ def test_a_whole_exchange() -> None:
             "content": None,
             "tool_calls": [{"id": call_id, "type": "function", "function": function}],
         },
-        {"role": "tool", "tool_call_id": call_id, "content": "Rain"},
+        {"role": "tool", "tool_call_id": call_id, "content": "Rain", "name": "get_weather"},
         {"role": "user", "content": "Thanks"},
     ]
 

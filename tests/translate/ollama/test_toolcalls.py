@@ -1,3 +1,5 @@
+import re
+
 import msgspec
 import pytest
 
@@ -7,7 +9,7 @@ from ollama_openai_proxy.translate.ollama.toolcalls import ToolCallCollector
 
 
 def collect(*deltas: ToolCallDelta) -> bytes:
-    collector = ToolCallCollector()
+    collector = ToolCallCollector(7)
     for delta in deltas:
         collector.add(delta)
     return collector.finish()
@@ -54,12 +56,12 @@ def test_indexes_are_distinct() -> None:
 
 def test_ids_are_made_up() -> None:
     """Row H17: each call has an id, distinct from the others of its turn, the backend's among them."""
-    named = ["", "call_00000000", "", "call_00000002", ""]
+    named = ["", "call_abcdefgh", "", "call_ijklmnop", ""]
     calls = msgspec.json.decode(collect(*(ToolCallDelta(index, name, "f") for index, name in enumerate(named))))
     ids = [call["id"] for call in calls]
-    assert (ids[1], ids[3]) == ("call_00000000", "call_00000002")
+    assert (ids[1], ids[3]) == ("call_abcdefgh", "call_ijklmnop")
     assert len(set(ids)) == 5
-    assert all(made.startswith("call_") and len(made) == 13 for made in ids)
+    assert all(re.fullmatch("call_[0-9a-z]{8}", made) for made in ids)
 
 
 def test_ids_are_stable() -> None:
@@ -68,9 +70,19 @@ def test_ids_are_stable() -> None:
     assert collect(*deltas) == collect(*deltas)
 
 
+def test_ids_differ_between_turns() -> None:
+    """Row H17, contract 3.6: a conversation in which every turn calls a tool has no id twice."""
+    ids = set()
+    for turn in range(100):
+        collector = ToolCallCollector(turn)
+        collector.add(ToolCallDelta(0, "", "f"))
+        ids.add(msgspec.json.decode(collector.finish())[0]["id"])
+    assert len(ids) == 100
+
+
 def test_calls_are_told_once() -> None:
     """What was told is not told again."""
-    collector = ToolCallCollector()
+    collector = ToolCallCollector(7)
     collector.add(ToolCallDelta(0, "a", "f"))
     assert collector.finish()
     assert collector.finish() == b""

@@ -135,6 +135,13 @@ def test_an_error_in_the_stream_ends_it(stream: bytes, status: int, message: str
     assert (error.status, error.message, error.outcome) == (status, message, "up_midstream_error")
 
 
+@pytest.mark.parametrize("data", ["garbage", "{bad", "null", "42", '["x"]', '"Hi"', "{}{}", "[DONE] or not"])
+def test_an_event_that_is_no_chunk_ends_the_stream(data: str) -> None:
+    """H1, H2: tokens must not be lost silently with an event that can't be read."""
+    error = failure(sse(delta("Hi"), data, STOP, DONE))
+    assert (error.message, error.outcome, error.status) == ("the upstream sent invalid JSON", "up_protocol", 502)
+
+
 def test_rejected_credentials_in_a_stream_are_the_proxys() -> None:
     """I2: the code in the error object is as good as a status."""
     assert isinstance(failure(sse({"error": {"message": "bad key", "code": 401}})), UpstreamUnauthorised)

@@ -36,7 +36,7 @@ def choices(*entries: dict[str, Any]) -> dict[str, Any]:
         pytest.param(delta(""), id="H5 empty content"),
         pytest.param(choices({"index": 0, "delta": {"role": "assistant"}}), id="H6 role only"),
         pytest.param(
-            choices({"index": 0, "delta": {"refusal": None, "annotations": [], "audio": None}}), id="H25 others"
+            choices({"index": 0, "delta": {"refusal": "", "annotations": [], "audio": None}}), id="H25 others"
         ),
         pytest.param(delta(reasoning_content=None, reasoning="", thinking=None), id="H22 empty thinking"),
         pytest.param(delta(tool_calls=[]), id="no tool calls"),
@@ -52,9 +52,9 @@ def choices(*entries: dict[str, Any]) -> dict[str, Any]:
 @pytest.mark.parametrize("place", [0, 1, 2, 3], ids=["first", "middle", "before the end", "after the end"])
 def test_chunks_that_say_nothing_are_skipped(chunk: dict[str, Any], place: int) -> None:
     """H2 to H7: wherever they come, they are no text, no error and no end."""
-    chunks: list[object] = [HI, delta("!"), STOP]
+    chunks: list[object] = [HI, delta("!"), delta(finish="length")]
     chunks.insert(place, chunk)
-    assert told(*chunks) == Told(text="Hi!", reason="stop")
+    assert told(*chunks) == Told(text="Hi!", reason="length")
 
 
 @pytest.mark.parametrize(

@@ -11,38 +11,16 @@ from ollama_openai_proxy.errors import UpstreamBroken
 from ollama_openai_proxy.translate.events import Event, ToolCallDelta
 from ollama_openai_proxy.translate.openai.toolcalls import ToolCalls
 from ollama_openai_proxy.translate.openai.wire import Function, ToolCall
-from support.decoding import STOP, decode, sse, tell, told, tools
+from support.decoding import STOP, Call, Fragment, calls_of, decode, sse, tell, told, tools, written
 
-Call = tuple[str, str, str]
-Fragment = tuple[Any, Any, Any, Any]  # index, id, name, arguments; None for what is left out
-
-
-def written(fragment: Fragment) -> dict[str, Any]:
-    """The fragment as it comes over the wire."""
-    index, call_id, name, arguments = fragment
-    function = {"name": name, "arguments": arguments}
-    fields = {"index": index, "id": call_id, "function": {k: v for k, v in function.items() if v is not None}}
-    return {key: value for key, value in fields.items() if value is not None}
-
-
-def calls_of(*fragments: Fragment, together: bool = True) -> list[Call]:
-    """The calls that a stream of these fragments tells."""
-    parts = [written(fragment) for fragment in fragments]
-    chunks = [tools(*parts)] if together else [tools(part) for part in parts]
-    return told(*chunks, STOP).calls
-
-
-DUPLICATES: list[Call] = [("0", "f", '{"x":1}'), ("0", "g", '{"y":2}')]
 ONE: list[Call] = [("a", "f", '{"x":1}')]
-TWO: list[Call] = [("a", "f", '{"x":1}'), ("b", "g", '{"y":2}')]
-NO_IDS: list[Call] = [("", "f", '{"x":1}'), ("", "g", '{"y":2}')]
-TWICE: list[Call] = [("", "f", '{"x":1}'), ("", "f", '{"x":2}')]
 
 ONE_CALL = [
     pytest.param([(0, "a", "f", ""), (0, None, None, '{"x"'), (0, None, None, ":1}")], id="OpenAI"),
     pytest.param([(0, "a", "f", '{"x":1}')], id="all at once"),
     pytest.param([(0, "a", None, None), (0, None, "f", None), (0, None, None, '{"x":1}')], id="H15 id, then name"),
     pytest.param([(0, None, "f", None), (0, "a", None, None), (0, None, None, '{"x":1}')], id="H15 name, then id"),
+    pytest.param([(0, None, "f", ""), (0, "a", "f", '{"x":1}')], id="H15 name, then id and name"),
     pytest.param([(0, "a", "", None), (0, None, "f", '{"x":1}')], id="H15 empty name, then a name"),
     pytest.param([(0, "a", "f", ""), (0, None, "", '{"x":1}')], id="H15 empty name afterwards"),
     pytest.param(
@@ -80,87 +58,6 @@ ONE_CALL = [
 def test_fragments_of_one_call_become_one_call(fragments: list[Fragment], together: bool) -> None:
     """H15 to H19: one call, its name once, its first id, its arguments complete."""
     assert calls_of(*fragments, together=together) == ONE
-
-
-SEVERAL = [
-    pytest.param(
-        [(0, "a", "f", ""), (0, None, None, '{"x":1}'), (1, "b", "g", ""), (1, None, None, '{"y":2}')], TWO, id="OpenAI"
-    ),
-    pytest.param(
-        [
-            (0, "a", "f", ""),
-            (1, "b", "g", ""),
-            (0, None, None, '{"x"'),
-            (1, None, None, '{"y"'),
-            (0, None, None, ":1}"),
-            (1, None, None, ":2}"),
-        ],
-        TWO,
-        id="interleaved",
-    ),
-    pytest.param([(0, "a", "f", '{"x":1}'), (0, "b", "g", '{"y":2}')], TWO, id="H16 Gemini: index is always 0"),
-    pytest.param(
-        [(0, "a", "f", ""), (0, None, None, '{"x":1}'), (0, "b", "g", ""), (0, None, None, '{"y":2}')],
-        TWO,
-        id="H16 index is always 0, arguments follow",
-    ),
-    pytest.param([(None, "a", "f", '{"x":1}'), (None, "b", "g", '{"y":2}')], TWO, id="H16 no index"),
-    pytest.param(
-        [(None, "a", "f", ""), (None, "a", None, '{"x":1}'), (None, "b", "g", ""), (None, "b", None, '{"y":2}')],
-        TWO,
-        id="H16 no index, arguments follow by id",
-    ),
-    pytest.param(
-        [(7, "a", "f", ""), (2, "b", "g", ""), (2, None, None, '{"y":2}'), (7, None, None, '{"x":1}')],
-        TWO,
-        id="H16 unordered",
-    ),
-    pytest.param(
-        [(0, "a", "f", ""), (1, "b", "g", ""), (0, "b", None, '{"y":2}'), (1, "a", None, '{"x":1}')],
-        TWO,
-        id="H16 the id counts, not the index",
-    ),
-    pytest.param([(0, None, "f", '{"x":1}'), (1, None, "g", '{"y":2}')], NO_IDS, id="H17 no ids"),
-    pytest.param(
-        [(None, None, "f", '{"x":1}'), (None, None, "g", '{"y":2}')], NO_IDS, id="H17 neither ids nor indexes"
-    ),
-    pytest.param([(0, "", "f", '{"x":1}'), (0, "", "g", '{"y":2}')], NO_IDS, id="H17 no ids, and index always 0"),
-    pytest.param(
-        [(None, None, "f", ""), (None, None, None, '{"x":1}'), (None, None, "g", ""), (None, None, None, '{"y":2}')],
-        NO_IDS,
-        id="H17 neither, arguments follow",
-    ),
-    pytest.param([(None, None, "f", '{"x":1}'), (None, None, "f", '{"x":2}')], TWICE, id="H17 the same function twice"),
-    pytest.param([(0, None, "f", '{"x":1}'), (0, None, "f", '{"x":2}')], TWICE, id="H17 twice, index always 0"),
-    pytest.param(
-        [(None, None, "f", ""), (None, None, None, '{"x":1}'), (None, None, "f", ""), (None, None, None, '{"x":2}')],
-        TWICE,
-        id="H17 twice, arguments follow",
-    ),
-    pytest.param([(0, "0", "f", '{"x":1}'), (1, "0", "g", '{"y":2}')], DUPLICATES, id="H17 one id for all"),
-    pytest.param(
-        [(0, "0", "f", ""), (0, "0", None, '{"x":1}'), (1, "0", "g", ""), (1, "0", None, '{"y":2}')],
-        DUPLICATES,
-        id="H17 one id for all, arguments follow",
-    ),
-    pytest.param(
-        [(0, "0", "f", '{"x":1}'), (0, "0", "g", '{"y":2}')], DUPLICATES, id="H17 one id and one index for all"
-    ),
-    pytest.param(
-        [(None, "a", "f", '{"x":1}'), (None, "b", "f", '{"x":2}')],
-        [("a", "f", '{"x":1}'), ("b", "f", '{"x":2}')],
-        id="the same function, ids tell",
-    ),
-]
-
-
-@pytest.mark.parametrize(("fragments", "calls"), SEVERAL)
-@pytest.mark.parametrize("together", [False, True], ids=["a chunk each", "one chunk"])
-def test_fragments_of_several_calls_are_kept_apart(
-    fragments: list[Fragment], calls: list[Call], together: bool
-) -> None:
-    """H16, H17: the arguments of two calls are never merged (term-llm#314)."""
-    assert calls_of(*fragments, together=together) == calls
 
 
 @pytest.mark.parametrize(("index", "call_id"), [(0, "a"), (0, None), (None, "a")], ids=["index and id", "index", "id"])
@@ -228,6 +125,11 @@ def test_an_object_within_the_arguments_is_no_new_call() -> None:
     assert calls == [("", "f", '{"a":{"b":1}}')]
 
 
+def test_white_space_after_the_arguments_is_no_new_call() -> None:
+    """H15, H18: with the name on every fragment, only another object is another call."""
+    assert calls_of((0, None, "f", '{"x":1}'), (0, None, "f", "\n")) == [("", "f", '{"x":1}\n')]
+
+
 def test_arguments_too_deep_to_read_are_not_complete() -> None:
     """A backend gone mad may nest without end: the stream must not break on telling calls apart."""
     deep = "[" * 100_000
@@ -265,7 +167,7 @@ def test_a_fragment_that_adds_nothing_is_no_event() -> None:
 
 def test_a_fragment_that_says_nothing_is_no_call() -> None:
     """H15: an index alone, or empty fields, must not become a call without a name (pipecat#4987)."""
-    nothing = [{}, {"index": 3}, written((0, "", "", "")), {"index": 0, "function": {}}]
+    nothing = [{"index": 3}, {}, written((0, "", "", "")), {"index": 0, "function": {}}]
     assert told(tools(*nothing), STOP).calls == []
     first = [
         event

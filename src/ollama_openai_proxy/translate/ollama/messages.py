@@ -99,7 +99,8 @@ class _History:
         if call_id is None:  # a result that nobody asked for: the model may still read it
             self.messages.append({"role": "user", "content": content})
         else:
-            self.messages.append({"role": "tool", "tool_call_id": call_id, "content": content})
+            result = {"role": "tool", "tool_call_id": call_id, "content": content}
+            self.messages.append(result | ({"name": message.tool_name} if message.tool_name else {}))
 
 
 @dataclass(slots=True)

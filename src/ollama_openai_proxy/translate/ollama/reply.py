@@ -85,7 +85,7 @@ class ReplyEncoder:
         self._after = reply.shape.after + b',"done":false}\n'
         self._dated = self._before = b""
         self._usage = Usage()
-        self._calls = ToolCallCollector()
+        self._calls = ToolCallCollector(reply.arrived)
         self._logprobs: list[dict[str, Any]] = []
         self._text: list[str] = []  # of a reply that is not streamed
         self._thinking: list[str] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from itertools import count
 from typing import Any
@@ -13,13 +14,16 @@ from ollama_openai_proxy.errors import UpstreamBroken
 from ollama_openai_proxy.translate.events import ToolCallDelta
 from ollama_openai_proxy.translate.text import mend
 
+_DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 INVALID = "model returned invalid tool arguments"
 
 
 class ToolCallCollector:
     """Gathers the pieces of a turn's calls."""
 
-    def __init__(self) -> None:
+    def __init__(self, seed: int) -> None:
+        """`seed` tells the turns of a conversation apart, so that no two calls get the same id."""
+        self._seed = seed
         self._calls: dict[int, tuple[list[str], list[str], list[str]]] = {}
 
     def add(self, delta: ToolCallDelta) -> None:
@@ -34,7 +38,7 @@ class ToolCallCollector:
             return b""
         used = {"".join(ids) for ids, _, _ in self._calls.values()}
         # Clients send the id back with the result, so a call that the backend gave none gets one.
-        free = (call_id for number in count() if (call_id := f"call_{number:08d}") not in used)
+        free = (call_id for number in count() if (call_id := _id(self._seed, number)) not in used)
         calls = []
         for index, (ids, names, arguments) in enumerate(self._calls.values()):
             call_id = "".join(ids) or next(free)
@@ -42,6 +46,12 @@ class ToolCallCollector:
             calls.append({"id": call_id, "function": function})
         self._calls.clear()
         return msgspec.json.encode(calls)
+
+
+def _id(seed: int, number: int) -> str:
+    """Return an id of Ollama's form (contract 3.6): `call_` and eight digits or small letters."""
+    value = int.from_bytes(hashlib.sha256(f"{seed} {number}".encode()).digest())
+    return "call_" + "".join(_DIGITS[value // 36**place % 36] for place in range(8))
 
 
 def _name(pieces: list[str]) -> str:

@@ -1,7 +1,7 @@
 """`GET /models`, as backends answer it: OpenAI's list, and what each adds to it.
 
-vLLM adds `max_model_len`; llama.cpp `meta`, `architecture` and, in a list of its own, `capabilities`;
-OpenRouter `context_length`, `architecture` and `supported_parameters`.
+vLLM adds `max_model_len`; llama.cpp `meta` and `architecture`; OpenRouter `context_length`, `architecture` and
+`supported_parameters`.
 """
 
 from __future__ import annotations

@@ -26,6 +26,7 @@ EMPTY = "empty response from upstream"
 UNEXPECTED = "unexpected content type from upstream"
 MAX_EVENT = 16 * 1024 * 1024
 MAX_BODY = 64 * 1024 * 1024
+_MAX_START = 64 * 1024
 
 # The finish reasons of generations that did not finish.
 _FAILED = {"error": "the upstream failed while generating", "abort": "the upstream aborted the generation"}
@@ -49,6 +50,12 @@ class Decoder(Protocol):
         """Append the rest, now that no more bytes come. Raises UpstreamError if it was cut."""
 
 
+def tells(start: bytes) -> bool:
+    """Whether these bytes are enough to choose a decoder by."""
+    rest = start.removeprefix(BOM).lstrip()
+    return rest[:1] in (b"{", b"[", b"<") or len(rest) >= len(b"event:") or len(start) > _MAX_START
+
+
 def decoder_for(content_type: str, start: bytes, secrets: Secrets = ()) -> Decoder:
     """Return the decoder for a reply whose body begins with `start`.
 
@@ -58,10 +65,11 @@ def decoder_for(content_type: str, start: bytes, secrets: Secrets = ()) -> Decod
     kind = content_type.partition(";")[0].strip().lower()
     if kind.startswith(("text/html", "image/", "audio/")):
         raise UpstreamBroken(UNEXPECTED)
-    first = start.removeprefix(BOM).lstrip()[:1]
+    start = start.removeprefix(BOM).lstrip()
+    first = start[:1]
     if first in (b"{", b"["):  # no event begins like that, whatever the type says
         return WholeDecoder(secrets)
-    if kind == "text/event-stream":
+    if kind == "text/event-stream" or start.startswith((b"data:", b"event:", b":")):
         return StreamDecoder(secrets)
     if first == b"<":
         raise UpstreamBroken(UNEXPECTED)
@@ -84,7 +92,7 @@ class _Completion:
 
     @property
     def finishing(self) -> bool:
-        return bool(self._reason) and not self.ended
+        return (bool(self._reason) or self._terminated) and not self.ended
 
     def add(self, chunk: Chunk, out: list[Event]) -> None:
         if chunk.error:
@@ -98,7 +106,7 @@ class _Completion:
         if chunk.usage or chunk.timings:
             self._usage = usage.merge(self._usage, chunk.usage, chunk.timings)
             self._terminated = self._terminated or (self._has_content and not chunk.choices)
-            if self._reason:
+            if self._reason and chunk.usage and not chunk.choices:  # the last of all facts
                 self.end(out)
 
     def end(self, out: list[Event]) -> None:

@@ -93,7 +93,7 @@ def _starts_another(call: _Call, call_id: str, index: int | None, name: str, arg
 
 def _append(call: _Call, call_id: str, name: str, arguments: str) -> ToolCallDelta | None:
     new_id = "" if call.id else call_id
-    new_name = "" if name == call.name or (call.name and call.arguments) else name
+    new_name = "" if name == call.name else name
     call.id += new_id
     call.name += new_name
     if arguments:
