@@ -7,6 +7,7 @@ call, `read` what arrives until it ends or fails, `close`.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from types import SimpleNamespace, TracebackType
 from typing import NamedTuple, Self
 
@@ -17,6 +18,7 @@ from ollama_openai_proxy.errors import (
     ProxyError,
     UpstreamBroken,
     UpstreamError,
+    UpstreamRefused,
     UpstreamTimeout,
     UpstreamUnreachable,
 )
@@ -33,12 +35,16 @@ _NO_NAME = "the upstream's name could not be resolved"
 
 
 class Call(NamedTuple):
-    """A request to the backend. `model` is the client's name of it, for errors."""
+    """A request to the backend. `model` is the client's name of it, for errors.
+
+    `without_usage` makes the body that does not ask a stream for its usage, which some backends refuse.
+    """
 
     path: str
     body: bytes = b""
     model: str = ""
     streamed: bool = False
+    without_usage: Callable[[], bytes] | None = None
 
 
 class Reply:
@@ -122,6 +128,14 @@ class Upstream:
 
         Raises ProxyError: the backend's own error, or that it could not be reached or understood.
         """
+        try:
+            return await self._open(call)
+        except UpstreamRefused as error:
+            if call.without_usage is None or "stream_options" not in error.message:
+                raise
+            return await self._open(call._replace(body=call.without_usage()))
+
+    async def _open(self, call: Call) -> Reply:
         deadlines = Deadlines(self._timeouts, streamed=call.streamed)
         response = await self._send(call, deadlines)
         try:

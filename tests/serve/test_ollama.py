@@ -265,3 +265,21 @@ async def test_failed_call_loads_nothing() -> None:
         proxy.upstream.script("m", body({"error": {"message": "no"}}, 500))
         assert (await proxy.chat()).status == 500
         assert (await proxy.ask("GET", "/api/ps")).json == {"models": []}
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        {"error": {"message": "Unknown parameter: 'stream_options'.", "type": "invalid_request_error"}},
+        {"detail": [{"loc": ["body", "stream_options"], "msg": "Extra inputs are not permitted"}]},
+    ],
+    ids=["openai", "fastapi"],
+)
+async def test_backend_that_refuses_to_be_asked_for_usage(refusal: dict[str, object]) -> None:
+    """11.1: a backend that does not know stream_options is asked again without, and the client sees no error."""
+    async with proxied() as proxy:
+        proxy.upstream.script("m", body(refusal, 422), HI)
+        assert (await proxy.chat()).lines[-1]["done"] is True
+        first, second = (post.json for post in proxy.upstream.posts)
+        assert first.pop("stream_options") == {"include_usage": True}
+        assert first == second

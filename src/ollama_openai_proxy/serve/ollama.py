@@ -174,8 +174,10 @@ class OllamaApi:
     ) -> Response:
         record = record_of(http.scope)
         streamed = asked.stream is not False
-        profile = self._models.profile
-        body = encode(completion.body, profile, extensions=completion.extensions, think=completion.think)
+        spell = partial(encode, profile=self._models.profile, extensions=completion.extensions, think=completion.think)
+        without_usage = partial(
+            spell, {key: completion.body[key] for key in completion.body if key != "stream_options"}
+        )
         use = partial(self._loaded.use, model, request.keep_alive(asked.keep_alive))
         reply = Reply(
             shape,
@@ -186,7 +188,7 @@ class OllamaApi:
             top_logprobs=(asked.top_logprobs or 0) if asked.logprobs else None,
         )
         path = "/completions" if completion.raw else "/chat/completions"
-        call = Call(path, body, asked.model or "", streamed)
+        call = Call(path, spell(completion.body), asked.model or "", streamed, without_usage if streamed else None)
         translator = ReplyTranslator(ReplyEncoder(reply), self._upstream.secrets)
         return Exchange(self._upstream, call, translator, record, on_open=use)
 
