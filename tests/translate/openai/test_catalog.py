@@ -74,7 +74,7 @@ def test_each_vendor_says_what_it_knows_in_its_own_fields(entry: dict[str, Any],
 
 @pytest.mark.parametrize(
     ("value", "count"),
-    [(5, 5), (5.0, 5), (5.5, None), (0, None), (-5, None), (True, None), ("5", None), (None, None), (2**63, None)],
+    [(1, 1), (5.0, 5), (5.5, None), (0, None), (-5, None), (True, None), ("5", None), (None, None), (2**63, None)],
     ids=repr,
 )
 def test_counts_are_positive_whole_numbers_or_unknown(value: Any, count: int | None) -> None:

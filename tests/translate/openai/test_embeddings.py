@@ -71,6 +71,13 @@ def test_base64_is_unpacked() -> None:
     assert vectors(body(item("AACAPwAAAL8=", index=0)), 1) == [[1.0, -0.5]]
 
 
+@pytest.mark.parametrize("reply", [b"{}", b'{"data":null}', b'{"object":"list","data":[]}'], ids=repr)
+def test_no_vectors_at_all_is_a_wrong_number(reply: bytes) -> None:
+    """H27: JSON without vectors is not an answer without vectors."""
+    with pytest.raises(UpstreamBroken, match=r"^the upstream answered with the wrong number of embeddings$"):
+        decode(reply, 1)
+
+
 @pytest.mark.parametrize(
     ("items", "count"),
     [
