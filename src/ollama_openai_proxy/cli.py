@@ -99,7 +99,7 @@ async def _run(loaded: settings.Settings, listener: socket.socket, demo_rate: fl
             logging.getLogger("uvicorn.error").addFilter(_is_not_about_demo)
             loaded = loaded.model_copy(update={"openai_api_base_url": f"{url}/v1", "openai_api_key": None})
         app = create_app(loaded)
-        server = Server(app, shutdown_seconds=loaded.shutdown_timeout)
+        server = Server(app, shutdown_seconds=int(loaded.drain_timeout))
         if how_to_try:
             telling = asyncio.create_task(_tell(server, app.state.catalog, listener))
             stack.callback(telling.cancel)

@@ -3,6 +3,7 @@
     ProxyError
     ├── InvalidRequest          the client sent what can't be served
     ├── ModelNotFound           the client asked for a model that nobody has
+    ├── Draining                the proxy is being stopped
     └── UpstreamError           the backend failed us
         ├── UpstreamUnreachable     no connection: DNS, refused, TLS, reset before a reply
         ├── UpstreamTimeout         a phase took longer than its deadline
@@ -56,6 +57,16 @@ class ModelNotFound(ProxyError):
     def __init__(self, model: str) -> None:
         super().__init__("model not found")
         self.model = model
+
+
+class Draining(ProxyError):
+    """The proxy is being stopped, and can wait no longer."""
+
+    status = 503
+    outcome = "draining"
+
+    def __init__(self) -> None:
+        super().__init__("server is shutting down", retry_after=1)
 
 
 class UpstreamError(ProxyError):

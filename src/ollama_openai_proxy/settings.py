@@ -76,11 +76,32 @@ class Settings(BaseSettings):
     max_body_size: Annotated[int, Field(ge=1024, le=2**31)] = Field(
         32 * 1024 * 1024, description="The most bytes that a request may have, images included."
     )
-    shutdown_timeout: Annotated[int, Field(ge=0, le=3600)] = Field(
-        30, description="Seconds that running exchanges may take to finish when the proxy is stopped."
+    drain_delay: Seconds | None = Field(
+        None,
+        description="Seconds for which a proxy that is being stopped still takes requests, while `/ready` says 503. "
+        "Default: 5, and 0 if nothing was asked in the last 5.",
+    )
+    drain_timeout: Seconds = Field(
+        60.0, description="Seconds from the signal until what still runs is ended with an error. Holds the delay."
+    )
+    ready_needs_upstream: bool = Field(
+        False, description="Whether `/ready` says 503 while the backend is seen to fail, too."
+    )
+    metrics_enabled: bool = Field(True, description="Whether `/metrics` is served.")
+    metrics_port: Annotated[int, Field(ge=1, le=65535)] | None = Field(
+        None, description="The port to serve `/metrics` on. Default: that of the proxy."
+    )
+    added_time_header: bool = Field(
+        False, description="Name in each reply, as `X-Proxy-Added-Ms`, the milliseconds that the proxy itself took."
+    )
+    workers: Annotated[int, Field(ge=1, le=64)] = Field(
+        1, description="How many processes serve. One is right in a container: scale by containers."
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="The least severe lines to write."
+    )
+    log_format: Literal["json", "text"] = Field(
+        "json", description="How lines are written: for machines, or for people (in colour on a terminal)."
     )
     env: Literal["development", "test", "production"] = Field(
         "production", description="Where the proxy runs; for people."
@@ -112,7 +133,7 @@ class Settings(BaseSettings):
             raise ValueError("must not hold a user, password, query or fragment")
         return value.rstrip("/") + ("" if url.path.strip("/") else "/v1")
 
-    @field_validator("log_level", "upstream_profile", "env", mode="before")
+    @field_validator("log_level", "log_format", "upstream_profile", "env", mode="before")
     @classmethod
     def _lower(cls, value: Any) -> Any:
         return value.lower() if isinstance(value, str) else value
@@ -147,6 +168,16 @@ class Settings(BaseSettings):
             raise ValueError(f"{name} is set and OPENAI_API_BASE_URL is not; give the URL of the backend")
         if any(not 33 <= ord(char) < 127 for char in self.api_key):
             raise ValueError(f"{name} holds characters that no key has")
+        return self
+
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        if self.drain_timeout < (self.drain_delay or 0):
+            raise ValueError("DRAIN_TIMEOUT is shorter than DRAIN_DELAY, which it holds")
+        if self.metrics_port and not self.metrics_enabled:
+            raise ValueError("METRICS_PORT is set and METRICS_ENABLED is false; give one")
+        if self.metrics_port and self.metrics_port == self.port:
+            raise ValueError("METRICS_PORT is the proxy's own port; unset it, or give another")
         return self
 
     @property

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from ollama_openai_proxy.observe.logs import Record, configure, log_exchange, request_id
+from ollama_openai_proxy.observe.logs import configure, log_exchange
+from ollama_openai_proxy.observe.record import Record, request_id
 
 LOGGERS = ("uvicorn", "uvicorn.error", "uvicorn.access", "asyncio")
 

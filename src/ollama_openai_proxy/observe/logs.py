@@ -5,40 +5,14 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from contextvars import ContextVar
-from dataclasses import dataclass, field
 from typing import Any, TextIO
 
 from pythonjsonlogger.json import JsonFormatter
 
-request_id: ContextVar[str] = ContextVar("request_id", default="")
+from ollama_openai_proxy.observe.record import Record, request_id
 
 _exchanges = logging.getLogger("ollama_openai_proxy.exchange")
 
-
-@dataclass(slots=True)
-class Record:
-    """What is said of one exchange. Times are nanoseconds, from the same clock as `perf_counter_ns`."""
-
-    request_id: str
-    method: str = ""
-    path: str = ""
-    model: str = ""
-    status: int = 0
-    outcome: str = ""  # of the exchanges that came to an end; empty when it broke
-    bytes_in: int = 0
-    bytes_out: int = 0
-    started: int = field(default_factory=time.perf_counter_ns)
-    arrived: int = field(default_factory=time.time_ns)  # since 1970
-    first_byte: int | None = None
-    last_byte: int | None = None
-
-    def sent(self, size: int) -> None:
-        """Count bytes of the reply's body, now."""
-        self.bytes_out += size
-        self.last_byte = time.perf_counter_ns()
-        if self.first_byte is None:
-            self.first_byte = self.last_byte
 
 
 def log_exchange(record: Record) -> None:

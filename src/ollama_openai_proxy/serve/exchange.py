@@ -10,7 +10,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from ollama_openai_proxy.errors import UpstreamError
-from ollama_openai_proxy.observe.logs import Record
+from ollama_openai_proxy.observe.record import Record
 from ollama_openai_proxy.translate.translator import Translator
 from ollama_openai_proxy.upstream import Call, Reply, Upstream
 

@@ -9,7 +9,8 @@ import socket
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ollama_openai_proxy.observe.logs import Record, log_exchange, request_id
+from ollama_openai_proxy.observe.logs import log_exchange
+from ollama_openai_proxy.observe.record import Record, request_id
 
 _SANE_ID = re.compile(r"[\w.:/+=-]{1,128}", re.ASCII)
 _QUIET = frozenset({"/live"})

@@ -10,7 +10,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.responses import PlainTextResponse
 
 from ollama_openai_proxy.errors import InvalidRequest, ModelNotFound, ProxyError
-from ollama_openai_proxy.observe.logs import Record
+from ollama_openai_proxy.observe.record import Record
 from ollama_openai_proxy.serve.body import read_body
 from ollama_openai_proxy.serve.catalog import Catalog
 from ollama_openai_proxy.serve.exchange import Exchange
