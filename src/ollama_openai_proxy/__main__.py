@@ -1,8 +1,77 @@
-"""`python -m ollama_openai_proxy` is the `ollama-openai-proxy` command."""
+"""The command `ollama-openai-proxy`, and `python -m ollama_openai_proxy`: what must be in place before the imports.
 
+Most of a start is imports. A signal that comes meanwhile ends the process in silence, and a failure is one line.
+`probe` needs none of them.
+"""
+
+from __future__ import annotations
+
+import _signal  # type: ignore[import-not-found]  # signal without its enums: they take long, and signals don't wait
+import os
 import sys
 
-from ollama_openai_proxy.cli import main
+TYPE_CHECKING = False  # see __init__.py
+if TYPE_CHECKING:
+    from types import TracebackType
+
+
+def main() -> int:
+    """Run the command that the process was started with, and return its exit status."""
+    arguments = sys.argv[1:]
+    if arguments[:1] == ["probe"]:
+        from ollama_openai_proxy import probe  # noqa: PLC0415  # nothing else, for it runs every few seconds
+
+        return probe.main(arguments[1:])
+    checking = arguments[:1] == ["check"]
+    # Whoever stops a server gets what was asked for; whoever stops a check has no result.
+    _end_on_signals(status=None if checking else 0)
+    if not checking and not _is_for_people():
+        sys.excepthook = _tell
+    from ollama_openai_proxy import cli  # noqa: PLC0415  # this is what takes long
+
+    status = cli.main(arguments)
+    _end_on_signals(status)  # the loop took them and left Python's own
+    return status
+
+
+def _end_on_signals(status: int | None) -> None:
+    """End the process at once, with the status or that of the signal, until a loop takes the signals.
+
+    As process 1 of a container it would not get a signal that it has no handler for.
+    """
+
+    def end(number: int, _: object) -> None:
+        os._exit(128 + number if status is None else status)
+
+    def hang_up(*_: object) -> None:
+        _signal.raise_signal(_signal.SIGTERM)
+
+    _signal.signal(_signal.SIGTERM, end)
+    _signal.signal(_signal.SIGINT, end)
+    if _signal.getsignal(_signal.SIGHUP) is not _signal.SIG_IGN:  # which nohup asks for
+        _signal.signal(_signal.SIGHUP, hang_up)
+
+
+def _is_for_people() -> bool:
+    """Whether a failure is to be told as Python does, over many lines."""
+    asked = os.environ.get("LOG_FORMAT", "").strip().strip("\"'").lower()
+    return asked == "text" or (not asked and bool(sys.stderr) and sys.stderr.isatty())
+
+
+def _tell(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Write what ended the process as one line of JSON: logging may not be there yet."""
+    import json  # noqa: PLC0415  # only for a process that has failed
+    import traceback  # noqa: PLC0415  # the same
+    from datetime import UTC, datetime  # noqa: PLC0415  # the same
+
+    line = {
+        "time": datetime.now(UTC).isoformat(),
+        "level": "CRITICAL",
+        "message": f"{kind.__name__}: {error}",
+        "exc_info": "".join(traceback.format_exception(kind, error, trace)),
+    }
+    sys.stderr.write(json.dumps(line) + "\n")
+
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
+import uvloop
+
+from ollama_openai_proxy.call import Call
 from ollama_openai_proxy.errors import ProxyError, UpstreamRefused, UpstreamUnauthorised
 from ollama_openai_proxy.main import create_catalog, create_upstream
 from ollama_openai_proxy.serve.catalog import Catalog
@@ -12,11 +15,16 @@ from ollama_openai_proxy.translate.ollama.catalog import capabilities
 from ollama_openai_proxy.translate.ollama.reply import CHAT, Reply, ReplyEncoder
 from ollama_openai_proxy.translate.openai.request import encode
 from ollama_openai_proxy.translate.translator import ReplyTranslator
-from ollama_openai_proxy.upstream import Call, Upstream
+from ollama_openai_proxy.upstream import Upstream
 
 
 class _FailedError(Exception):
     """What is wrong; nothing after it can be checked."""
+
+
+def run(settings: Settings, model: str | None = None) -> int:
+    """Check what there is and return the exit status."""
+    return uvloop.run(check(settings, model))
 
 
 async def check(settings: Settings, model: str | None = None) -> int:

@@ -4,25 +4,46 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
 
 from ollama_openai_proxy import __version__
+from ollama_openai_proxy.call import Watcher
 from ollama_openai_proxy.deadlines import Timeouts
 from ollama_openai_proxy.errors import ProxyError
-from ollama_openai_proxy.serve import ollama, operations
+from ollama_openai_proxy.observe.metrics import Metrics
+from ollama_openai_proxy.observe.pulse import beat
+from ollama_openai_proxy.observe.tracing import PassedOn, Tracer
+from ollama_openai_proxy.serve import ollama
 from ollama_openai_proxy.serve.catalog import Catalog
+from ollama_openai_proxy.serve.health import UpstreamHealth
+from ollama_openai_proxy.serve.lifecycle import Lifecycle
 from ollama_openai_proxy.serve.loaded import LoadedModels
-from ollama_openai_proxy.serve.middleware import ExchangeLog, OriginGuard
+from ollama_openai_proxy.serve.middleware import OriginGuard
+from ollama_openai_proxy.serve.operations import MetricsPage, Operations, on_http_error
+from ollama_openai_proxy.serve.recorder import Observers, Recorder
 from ollama_openai_proxy.settings import Settings
 from ollama_openai_proxy.upstream import Upstream
 
+_FLUSH_SECONDS = 2.0  # what spans may take to leave, at the end
 
-def create_upstream(settings: Settings) -> Upstream:
+
+class Process(NamedTuple):
+    """What an application has of the process that it runs in: who takes its spans, where the workers
+    share their metrics if there are several, how many log lines were dropped."""
+
+    tracer: Tracer = PassedOn()  # it has no state
+    workers_directory: Path | None = None
+    lines_dropped: Callable[[], int] = int
+
+
+def create_upstream(settings: Settings, watcher: Watcher | None = None) -> Upstream:
     """Return the backend that the settings name."""
     timeouts = Timeouts(
         connect=settings.connect_timeout,
@@ -32,7 +53,7 @@ def create_upstream(settings: Settings) -> Upstream:
         stream=settings.stream_timeout,
     )
     agent = f"ollama-openai-proxy/{__version__}"
-    return Upstream(settings.base_url, settings.api_key, timeouts, user_agent=agent)
+    return Upstream(settings.base_url, settings.api_key, timeouts, user_agent=agent, watcher=watcher)
 
 
 def create_catalog(settings: Settings, upstream: Upstream) -> Catalog:
@@ -46,31 +67,49 @@ def create_catalog(settings: Settings, upstream: Upstream) -> Catalog:
     )
 
 
-def create_app(settings: Settings) -> FastAPI:
-    """Return the application for these settings."""
-    upstream = create_upstream(settings)
+def create_app(settings: Settings, process: Process | None = None) -> FastAPI:
+    """Return the application for these settings.
+
+    Its state holds the `catalog`, the `lifecycle`, which its server moves on, and the `metrics`.
+    """
+    process = process or Process()
+    metrics = Metrics(version=__version__, workers_directory=process.workers_directory)
+    health = UpstreamHealth(Upstream.name, metrics)
+    upstream = create_upstream(settings, health)
     catalog = create_catalog(settings, upstream)
-    loaded = LoadedModels(settings.keep_alive, time.monotonic)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        async with upstream:
-            refreshing = asyncio.create_task(catalog.run())
-            try:
-                yield
-            finally:
-                refreshing.cancel()
-                with suppress(asyncio.CancelledError):
-                    await refreshing
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(asyncio.to_thread, process.tracer.close, _FLUSH_SECONDS)
+            await stack.enter_async_context(upstream)
+            for work in (catalog.run(), beat(metrics, process.lines_dropped)):
+                stack.push_async_callback(_cancel, asyncio.create_task(work))
+            yield
 
     app = FastAPI(lifespan=lifespan, openapi_url=None, redirect_slashes=False)
+    app.state.catalog, app.state.metrics, app.state.lifecycle = catalog, metrics, Lifecycle(metrics)
+    loaded = LoadedModels(settings.keep_alive, time.monotonic)
     api = ollama.OllamaApi(upstream, catalog, loaded, max_body=settings.max_body_size, version=settings.ollama_version)
-    app.state.catalog = catalog
     api.register(app)
-    operations.register(app)
+    _add_operations(app, settings, health)
     app.add_exception_handler(ProxyError, ollama.on_error)
-    app.add_exception_handler(Exception, ollama.on_crash)
-    app.add_exception_handler(HTTPException, operations.on_http_error)
+    app.add_exception_handler(HTTPException, on_http_error)
     app.add_middleware(OriginGuard, origins=settings.origins, check_host=settings.is_loopback)
-    app.add_middleware(ExchangeLog)
+    observers = Observers(app.state.lifecycle, metrics, process.tracer)
+    app.add_middleware(Recorder, observers=observers, render=ollama.render, tell_added=settings.added_time_header)
     return app
+
+
+def _add_operations(app: FastAPI, settings: Settings, health: UpstreamHealth) -> None:
+    about = {"version": __version__, "environment": settings.env}
+    needs = settings.ready_needs_upstream
+    Operations(app.state.lifecycle, health, about, ready_needs_upstream=needs).register(app)
+    if settings.metrics_enabled and settings.metrics_port is None:
+        MetricsPage(app.state.metrics).register(app)
+
+
+async def _cancel(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task

@@ -7,12 +7,12 @@ call, `read` what arrives until it ends or fails, `close`.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from types import SimpleNamespace, TracebackType
-from typing import NamedTuple, Self
+from typing import Self
 
 import aiohttp
 
+from ollama_openai_proxy.call import Call, Unwatched, Watcher
 from ollama_openai_proxy.deadlines import Deadlines, Timeouts
 from ollama_openai_proxy.errors import (
     ProxyError,
@@ -32,19 +32,6 @@ _IDLE_CONNECTION_SECONDS = 2.0
 _DRAIN_SECONDS = 0.5
 _INVALID = "invalid response from upstream"
 _NO_NAME = "the upstream's name could not be resolved"
-
-
-class Call(NamedTuple):
-    """A request to the backend. `model` is the client's name of it, for errors.
-
-    `without_usage` makes the body that does not ask a stream for its usage, which some backends refuse.
-    """
-
-    path: str
-    body: bytes = b""
-    model: str = ""
-    streamed: bool = False
-    without_usage: Callable[[], bytes] | None = None
 
 
 class Reply:
@@ -100,7 +87,12 @@ class Reply:
 class Upstream:
     """A backend, by its base URL. Use it as a context manager: it owns a pool of connections."""
 
-    def __init__(self, base_url: str, api_key: str, timeouts: Timeouts, *, user_agent: str) -> None:
+    name = "default"  # in logs and metrics: no more than that there is one
+
+    def __init__(
+        self, base_url: str, api_key: str, timeouts: Timeouts, *, user_agent: str, watcher: Watcher | None = None
+    ) -> None:
+        self.watcher = watcher or Unwatched()
         self.secrets = (api_key,) if api_key else ()
         self._base_url = base_url
         self._timeouts = timeouts
@@ -129,11 +121,16 @@ class Upstream:
         Raises ProxyError: the backend's own error, or that it could not be reached or understood.
         """
         try:
-            return await self._open(call)
-        except UpstreamRefused as error:
-            if call.without_usage is None or "stream_options" not in error.message:
-                raise
-            return await self._open(call._replace(body=call.without_usage()))
+            try:
+                return await self._open(call)
+            except UpstreamRefused as error:
+                if call.without_usage is None or "stream_options" not in error.message:
+                    raise
+                self.watcher.retried("stream_options")
+                return await self._open(call._replace(body=call.without_usage()))
+        except ProxyError as error:
+            self.watcher.ended(error)
+            raise
 
     async def _open(self, call: Call) -> Reply:
         deadlines = Deadlines(self._timeouts, streamed=call.streamed)
@@ -154,7 +151,9 @@ class Upstream:
             async with asyncio.timeout(seconds):
                 return await self._fetch(call, limit)
         except TimeoutError:
-            raise UpstreamTimeout("the upstream did not answer in time") from None
+            late = UpstreamTimeout("the upstream did not answer in time")
+            self.watcher.ended(late)
+            raise late from None
 
     async def _fetch(self, call: Call, limit: int) -> bytes:
         reply = await self.open(call)
@@ -164,13 +163,18 @@ class Upstream:
                 body += read
                 if len(body) > limit:
                     raise UpstreamBroken("the upstream's response is too large")
+        except UpstreamError as error:
+            self.watcher.ended(error)
+            raise
         finally:
             reply.close()
+        self.watcher.ended(None)
         return bytes(body)
 
     def _session(self, connector: aiohttp.TCPConnector) -> aiohttp.ClientSession:
         trace = aiohttp.TraceConfig()
-        trace.on_connection_reuseconn.append(_note_reuse)
+        trace.on_connection_reuseconn.append(self._note_reuse)
+        trace.on_connection_create_end.append(self._note_connection)
         return aiohttp.ClientSession(
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -193,6 +197,7 @@ class Upstream:
                 except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
                     if not trace.reused or _is_half_head(error):
                         raise
+                    self.watcher.retried("stale_connection")
                     return await self._request(self._fresh, call, trace)
         except aiohttp.ClientError as error:
             raise _translated(error) from None
@@ -204,14 +209,30 @@ class Upstream:
     async def _request(
         self, session: aiohttp.ClientSession, call: Call, trace: SimpleNamespace
     ) -> aiohttp.ClientResponse:
+        self.watcher.attempted()
+        call.on_attempt()
         return await session.request(
             "POST" if call.body else "GET",
             self._base_url + call.path,
             data=call.body or None,
             allow_redirects=False,
             trace_request_ctx=trace,
-            headers={"Accept": "text/event-stream" if call.streamed else "application/json"},
+            headers=(("Accept", "text/event-stream" if call.streamed else "application/json"), *call.headers),
         )
+
+    async def _note_reuse(
+        self, _session: aiohttp.ClientSession, context: SimpleNamespace, _params: aiohttp.TraceConnectionReuseconnParams
+    ) -> None:
+        context.trace_request_ctx.reused = True
+        self.watcher.connected(reused=True)
+
+    async def _note_connection(
+        self,
+        _session: aiohttp.ClientSession,
+        _context: SimpleNamespace,
+        _params: aiohttp.TraceConnectionCreateEndParams,
+    ) -> None:
+        self.watcher.connected(reused=False)
 
     async def _check(self, response: aiohttp.ClientResponse, call: Call) -> None:
         status = response.status
@@ -239,12 +260,6 @@ class Upstream:
             retry_after=response.headers.get("Retry-After"),
             secrets=self.secrets,
         )
-
-
-async def _note_reuse(
-    _session: aiohttp.ClientSession, context: SimpleNamespace, _params: aiohttp.TraceConnectionReuseconnParams
-) -> None:
-    context.trace_request_ctx.reused = True
 
 
 def _is_half_head(error: aiohttp.ClientError) -> bool:

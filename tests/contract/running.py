@@ -32,7 +32,7 @@ class Proxy:
         """The lines of the log that tell of an exchange, or only those with one model."""
         complete = self.output.rpartition("\n")[0].splitlines()
         lines = [line for line in map(json.loads, complete) if line["message"] == "exchange"]
-        return [line for line in lines if model in (None, line["model"])]
+        return [line for line in lines if model in (None, line.get("model"))]
 
     def up(self) -> bool:
         assert self.process.poll() is None, self.errors

@@ -255,7 +255,7 @@ async def test_log(setting: Setting) -> None:
         await setting.send(row, **{"X-Request-Id": f"row-{number}"})
     await eventually(lambda: len(setting.logged()) >= len(ROWS))
     lines = setting.logged()
-    assert [(line["method"], line["path"], line["status"]) for line in lines] == [
+    assert [(line["method"], line["route"], line["status"]) for line in lines] == [
         ("POST", row.path, row.status) for row in ROWS
     ]
     assert all(line["outcome"] in OUTCOMES[line["status"]] for line in lines)

@@ -155,6 +155,7 @@ async def test_client_headers_stay_here() -> None:
         sent = proxy.upstream.posts[0]
         assert set(sent.headers) == {
             "host", "authorization", "accept", "accept-encoding", "content-type", "content-length", "user-agent",
+            "x-request-id",
         }  # fmt: skip
         assert sent.headers["authorization"] == f"Bearer {KEY}"
         assert sent.headers["accept-encoding"] == "identity"

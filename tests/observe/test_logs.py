@@ -3,9 +3,8 @@
 import io
 import json
 import logging
-import sys
+import socket
 import time
-import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,42 +12,14 @@ import pytest
 
 from ollama_openai_proxy.observe.logs import configure, log_exchange
 from ollama_openai_proxy.observe.record import Record, request_id
-
-LOGGERS = ("uvicorn", "uvicorn.error", "uvicorn.access", "asyncio")
-
-
-class Lines:
-    """The stream that is written to."""
-
-    def __init__(self) -> None:
-        self.stream = io.StringIO()
-
-    def read(self) -> list[dict[str, Any]]:
-        text = self.stream.getvalue()
-        assert not text or text.endswith("\n")
-        return [json.loads(line) for line in text.splitlines()]
-
-    def only(self) -> dict[str, Any]:
-        (line,) = self.read()
-        return line
+from support.lines import Lines, as_before, logged
 
 
 @pytest.fixture
 def lines() -> Iterator[Lines]:
     """What is written from here on; afterwards logging is as it was before."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    root.handlers.clear()  # `configure` would close them
-    kept = {name: (logging.getLogger(name).level, logging.getLogger(name).propagate) for name in LOGGERS}
-    written = Lines()
-    configure("info", written.stream)
-    yield written
-    logging.captureWarnings(capture=False)
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    for name, (own_level, propagate) in kept.items():
-        logging.getLogger(name).setLevel(own_level)
-        logging.getLogger(name).propagate = propagate
+    with logged() as written:
+        yield written
 
 
 def exchange(**facts: Any) -> Record:
@@ -56,11 +27,25 @@ def exchange(**facts: Any) -> Record:
 
 
 def test_line(lines: Lines) -> None:
-    """A line is one object that tells when, how bad, who and what."""
+    """A line is one object that tells when, how bad, who, what and where."""
     logging.getLogger("some.module").warning("no list: %s", "timed out")
     line = lines.only()
     assert line.pop("time").startswith("20")
-    assert line == {"level": "WARNING", "logger": "some.module", "message": "no list: timed out"}
+    assert line == {
+        "level": "WARNING",
+        "logger": "some.module",
+        "message": "no list: timed out",
+        "host": socket.gethostname(),
+    }
+
+
+def test_source() -> None:
+    """Each line names the version and the environment that it comes from."""
+    with logged(version="1.2.3", environment="test") as lines:
+        log_exchange(exchange())
+        logging.getLogger("any").warning("odd")
+    for line in lines.read():
+        assert (line["version"], line["environment"], line["host"]) == ("1.2.3", "test", socket.gethostname())
 
 
 def test_request_id(lines: Lines) -> None:
@@ -82,51 +67,84 @@ def test_own_request_id(lines: Lines) -> None:
     assert lines.only()["request_id"] == "id-1"
 
 
+ALWAYS = {
+    "level": "INFO",
+    "logger": "ollama_openai_proxy.exchange",
+    "message": "exchange",
+    "host": socket.gethostname(),
+    "request_id": "id-1",
+    "status": 0,
+    "outcome": "internal",
+    "attempts": 0,
+    "in_bytes": 0,
+    "out_bytes": 0,
+    "client_gone": False,
+}
+
+
 def test_exchange(lines: Lines) -> None:
-    """The line of an exchange tells who asked for what, how it ended, how much went by and how long it took."""
-    record = exchange(method="POST", path="/api/chat", model="demo", status=200, outcome="up_truncated", bytes_in=81)
+    """Section 2.0: the line tells who asked whom for what, how it ended, how much went by and how long it took."""
+    record = exchange(method="POST", path="/api/chat", front="ollama", route="/api/chat", model="demo", status=200)
+    record.outcome, record.error, record.upstream = "up_truncated", "UpstreamBroken", "main"
+    record.attempts, record.client_gone, record.added, record.trace_id = 2, True, 1_234_567, "ab" * 16
+    record.prompt_tokens, record.completion_tokens = 5, 7
+    record.bytes_in, record.bytes_out = 81, 412
     record.started = time.perf_counter_ns() - 1_500_000_000
-    record.bytes_out, record.first_byte = 412, record.started + 12_345_678
+    record.first_byte = record.started + 12_345_678
+    record.ended = record.started + 1_500_000_000
     log_exchange(record)
     line = lines.only()
     assert line.pop("time")
-    assert 1500 <= line.pop("duration_ms") < 60_000
-    assert line == {
-        "level": "INFO",
-        "logger": "ollama_openai_proxy.exchange",
-        "message": "exchange",
-        "request_id": "id-1",
+    assert line == ALWAYS | {
+        "front": "ollama",
+        "route": "/api/chat",
         "method": "POST",
-        "path": "/api/chat",
         "model": "demo",
+        "upstream": "main",
         "status": 200,
         "outcome": "up_truncated",
-        "bytes_in": 81,
-        "bytes_out": 412,
-        "first_byte_ms": 12.346,
+        "attempts": 2,
+        "ttft_ms": 12.346,
+        "dur_ms": 1500.0,
+        "in_bytes": 81,
+        "out_bytes": 412,
+        "tokens": {"prompt": 5, "completion": 7},
+        "client_gone": True,
+        "err_class": "UpstreamBroken",
+        "added_ms": 1.235,
+        "trace_id": "ab" * 16,
     }
 
 
 def test_exchange_that_broke(lines: Lines) -> None:
-    """An exchange that came to no end is told as our own fault; without a byte there is no time of the first."""
+    """An exchange that came to no end is told as our own fault; what is not known is left out."""
     log_exchange(exchange())
     line = lines.only()
-    assert line["outcome"] == "internal"
-    assert "first_byte_ms" not in line
+    assert line.pop("time")
+    assert line.pop("dur_ms") >= 0
+    assert line == ALWAYS
 
 
-def test_bytes_sent(lines: Lines) -> None:
-    """The bytes of a reply are summed, and the first of them is the one that is timed."""
-    record = exchange(outcome="client_abort")
-    record.sent(10)
-    first = record.first_byte
-    record.sent(7)
-    assert record.first_byte == first
-    assert first is not None
-    log_exchange(record)
-    line = lines.only()
-    assert line["bytes_out"] == 17
-    assert line["first_byte_ms"] == round((first - record.started) / 1e6, 3)
+@pytest.mark.parametrize(("route", "path"), [("", "/no/such"), ("/api/chat", None)])
+def test_path(lines: Lines, route: str, path: str | None) -> None:
+    """The path is told when no route took it, for only then it is news."""
+    log_exchange(exchange(path="/no/such", route=route))
+    assert lines.only().get("path") == path
+
+
+@pytest.mark.parametrize(
+    ("prompt", "completion", "told"),
+    [
+        (None, None, None),
+        (3, None, {"prompt": 3}),
+        (None, 0, {"completion": 0}),
+        (3, 9, {"prompt": 3, "completion": 9}),
+    ],
+)
+def test_tokens(lines: Lines, prompt: int | None, completion: int | None, told: dict[str, int] | None) -> None:
+    """Counts of tokens are told as far as the backend gave them; none given is not zero."""
+    log_exchange(exchange(prompt_tokens=prompt, completion_tokens=completion))
+    assert lines.only().get("tokens") == told
 
 
 @pytest.mark.parametrize(("outcome", "milliseconds"), [("ok", 250), ("client_abort", 10_000)])
@@ -136,10 +154,10 @@ def test_duration(lines: Lines, outcome: str, milliseconds: int) -> None:
     record.started = time.perf_counter_ns() - 10_000_000_000
     record.first_byte = record.last_byte = record.started + 250_000_000
     log_exchange(record)
-    assert lines.only()["duration_ms"] == pytest.approx(milliseconds, abs=0 if outcome == "ok" else 5000)
+    assert lines.only()["dur_ms"] == pytest.approx(milliseconds, abs=0 if outcome == "ok" else 5000)
 
 
-@pytest.mark.parametrize("field", ["path", "model"])
+@pytest.mark.parametrize("field", ["path", "model", "method"])
 def test_long_names(lines: Lines, field: str) -> None:
     """What a client chose is cut to 128 characters: a log is no store for its bytes (M5)."""
     log_exchange(exchange(**{field: "x" * 1_000_000}))
@@ -164,8 +182,8 @@ def test_injection(lines: Lines, hostile: str) -> None:
     """No text forges a line or needs more than ASCII: it comes back as it was, out of one line (M5, L16)."""
     log_exchange(exchange(model=hostile))
     logging.getLogger("any").info("said %s", hostile)
-    assert lines.stream.getvalue().isascii()
-    assert not {*"\x1b\x00\r"} & {*lines.stream.getvalue()}
+    assert lines.text().isascii()
+    assert not {*"\x1b\x00\r"} & {*lines.text()}
     first, second = lines.read()
     assert first["model"] == hostile
     assert second["message"] == f"said {hostile}"
@@ -180,19 +198,6 @@ def test_traceback(lines: Lines) -> None:
     line = lines.only()
     assert line["level"] == "ERROR"
     assert "ZeroDivisionError" in line["exc_info"]
-
-
-def test_warning(lines: Lines) -> None:
-    """Python's warnings are lines like all others."""
-    logging.captureWarnings(capture=False)
-    with warnings.catch_warnings():
-        warnings.simplefilter("default")
-        configure("info", lines.stream)  # within this block, which has saved what shows them
-        warnings.warn("odd", stacklevel=1)
-        logging.captureWarnings(capture=False)
-    line = lines.only()
-    assert (line["level"], line["logger"]) == ("WARNING", "py.warnings")
-    assert "odd" in line["message"]
 
 
 @pytest.mark.parametrize(
@@ -215,19 +220,65 @@ def test_other_loggers(lines: Lines, logger: str, level: int, written: bool) -> 
 
 
 @pytest.mark.parametrize(("level", "written"), [("debug", 3), ("info", 2), ("warning", 1), ("error", 0)])
-def test_log_level(lines: Lines, level: str, written: int) -> None:
+def test_log_level(level: str, written: int) -> None:
     """The level is the least severe that is written; the line of an exchange is an INFO."""
-    configure(level, lines.stream)
-    logging.getLogger("any").debug("detail")
-    log_exchange(exchange())
-    logging.getLogger("any").warning("trouble")
+    with logged(level) as lines:
+        logging.getLogger("any").debug("detail")
+        log_exchange(exchange())
+        logging.getLogger("any").warning("trouble")
     assert len(lines.read()) == written
 
 
-def test_stdout(lines: Lines, capsys: pytest.CaptureFixture[str]) -> None:
+def test_stdout(capsys: pytest.CaptureFixture[str]) -> None:
     """Lines go to standard output, where containers look for them."""
-    configure("info", sys.stdout)
-    log_exchange(exchange())
+    with as_before():
+        logs = configure("info")
+        log_exchange(exchange())
+        logs.close(10)
     captured = capsys.readouterr()
     assert json.loads(captured.out)["message"] == "exchange"
-    assert (captured.err, lines.read()) == ("", [])
+    assert captured.err == ""
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("stream", "colour", "coloured"),
+    [(Terminal, None, True), (Terminal, False, False), (io.StringIO, None, False), (io.StringIO, True, True)],
+)
+def test_text(stream: type[io.StringIO], colour: bool | None, coloured: bool) -> None:
+    """LOG_FORMAT=text is for people; colours are for terminals, unless the caller knows better."""
+    output = stream()
+    with logged(fmt="text", stream=output, colour=colour):
+        log_exchange(exchange(method="POST", route="/api/chat", model="llama3", status=200, outcome="ok"))
+    assert "POST /api/chat llama3 200 ok" in output.getvalue()
+    assert ("\x1b[" in output.getvalue()) == coloured
+
+
+class Broken:
+    def __str__(self) -> str:
+        raise LookupError("sk-canary")
+
+
+@pytest.mark.parametrize("fmt", ["json", "text"])
+@pytest.mark.parametrize("argument", [Broken(), "no number", float("nan")], ids=["raises", "wrong", "nan"])
+def test_line_that_fails(fmt: str, argument: object, capsys: pytest.CaptureFixture[str]) -> None:
+    """A line that can't be made is told as such, and raises and prints nothing."""
+    with logged(fmt=fmt) as lines:
+        logging.getLogger("any").warning("%d", argument, extra={"fact": argument})
+        logging.getLogger("any").warning("next")
+    first, second = lines.text().splitlines()
+    assert "a line that can't be shown, from test_logs.py:" in first
+    assert "next" in second
+    assert capsys.readouterr() == ("", "")
+
+
+def test_object_that_changes(lines: Lines) -> None:
+    """A line tells what was so when it was logged."""
+    state = ["then"]
+    logging.getLogger("any").info("state %s", state)
+    state[0] = "now"
+    assert lines.only()["message"] == "state ['then']"

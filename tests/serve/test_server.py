@@ -7,15 +7,19 @@ import logging
 import os
 import re
 import signal
-import socket
 from contextlib import suppress
 
 import pytest
 from starlette.types import Receive, Scope, Send
 
-from ollama_openai_proxy.serve.server import Server, listen, serving
+from ollama_openai_proxy.observe.metrics import Metrics
+from ollama_openai_proxy.serve.lifecycle import Lifecycle
+from ollama_openai_proxy.serve.server import Drain, Server, serving
+from ollama_openai_proxy.serve.sockets import listen
 from support.proxy import proxied
 from support.rawclient import RawClient
+
+LIFECYCLE = "ollama_openai_proxy.lifecycle"
 
 
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -76,9 +80,9 @@ async def test_forwarding_headers_are_not_believed() -> None:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_signals(number: signal.Signals, caplog: pytest.LogCaptureFixture) -> None:
     """K1, T8: a signal ends an idle server within a second, in order: it is not raised again after the end."""
-    caplog.set_level(logging.INFO, "ollama_openai_proxy.serve.server")
+    caplog.set_level(logging.INFO, LIFECYCLE)
     listener = listen("127.0.0.1", 0)
-    server = Server(app, shutdown_seconds=1)
+    server = Server(app, Lifecycle(Metrics(version="0")), Drain(0, 1))
     serving_task = asyncio.create_task(server.serve(sockets=[listener]))
     await server.listening.wait()
     async with RawClient(f"http://127.0.0.1:{listener.getsockname()[1]}") as client:
@@ -89,20 +93,18 @@ async def test_signals(number: signal.Signals, caplog: pytest.LogCaptureFixture)
             await serving_task
             assert await client.read_to_end() == b""
     assert server.started
-    assert [record.message for record in caplog.records][-1] == "stopping"
+    assert [record.__dict__["state"] for record in caplog.records] == ["ready", "draining", "stopped"]
 
 
 async def test_tells_where_it_listens(caplog: pytest.LogCaptureFixture) -> None:
-    """A start tells the address, an IPv6 one in brackets."""
-    caplog.set_level(logging.INFO, "ollama_openai_proxy.serve.server")
+    """2.K: a start tells the address, an IPv6 one in brackets."""
+    caplog.set_level(logging.INFO, LIFECYCLE)
     for host, shown in (("127.0.0.1", "127.0.0.1:{}"), ("::1", "[::1]:{}")):
-        listener = listen(host, 0)
-        server = Server(app, shutdown_seconds=1, handle_signals=False)
-        task = asyncio.create_task(server.serve(sockets=[listener]))
-        await server.listening.wait()
-        assert caplog.records[-1].message == "listening on " + shown.format(listener.getsockname()[1])
-        server.should_exit = True
-        await task
+        with listen(host, 0) as listener:
+            port = listener.getsockname()[1]
+            async with serving(app, Lifecycle(Metrics(version="0")), listener):
+                facts = caplog.records[-1].__dict__
+                assert (facts["state"], facts["address"]) == ("ready", shown.format(port))
 
 
 async def test_failed_start() -> None:
@@ -113,54 +115,8 @@ async def test_failed_start() -> None:
         await send({"type": "lifespan.startup.failed", "message": "no"})
 
     with listen("127.0.0.1", 0) as listener:
-        server = Server(broken, shutdown_seconds=1, handle_signals=False)
+        server = Server(broken, handle_signals=False)
         with suppress(SystemExit):  # how newer uvicorns end
             await server.serve(sockets=[listener])
         assert not server.started
         assert not server.listening.is_set()
-
-
-@pytest.mark.parametrize(("host", "family"), [("127.0.0.1", socket.AF_INET), ("::1", socket.AF_INET6)])
-async def test_listen(host: str, family: socket.AddressFamily) -> None:
-    """A host is listened on by its own family, on a free port for 0."""
-    with listen(host, 0) as listener:
-        assert listener.family == family
-        assert listener.getsockname()[0] == host
-        assert listener.getsockname()[1] > 0
-
-
-async def test_listen_on_all() -> None:
-    """L14: `::` takes IPv4 connections, too."""
-    with listen("::", 0) as listener, socket.create_connection(("127.0.0.1", listener.getsockname()[1]), 5):
-        connection, _ = listener.accept()
-        connection.close()
-
-
-async def test_port_in_use() -> None:
-    """K9: a port that another listens on is an OSError at once."""
-    with listen("127.0.0.1", 0) as first, pytest.raises(OSError, match="in use"):
-        listen("127.0.0.1", first.getsockname()[1])
-
-
-async def test_port_is_free_again() -> None:
-    """K7: a port whose last connections have just been closed can be listened on at once."""
-    listener = listen("127.0.0.1", 0)
-    port = listener.getsockname()[1]
-    client = socket.create_connection(("127.0.0.1", port))
-    server, _ = listener.accept()
-    server.close()  # the side that closes first keeps the port in TIME_WAIT
-    client.close()
-    listener.close()
-    listen("127.0.0.1", port).close()
-
-
-async def test_many_connections_wait() -> None:
-    """P2: hundreds of clients that connect in one moment are all answered."""
-    async with serving(app) as url:
-        clients = [RawClient(url) for _ in range(300)]
-        await asyncio.gather(*(client.__aenter__() for client in clients))
-        for client in clients:
-            await client.ask("GET", "/")
-        for client in clients:
-            assert (await client.response()).body == b"ok"
-            client.close()

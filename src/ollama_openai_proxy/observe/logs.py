@@ -1,68 +1,166 @@
-"""Log lines: one JSON object each, on standard output."""
+"""The log: what is written, and how it gets to standard output."""
 
 from __future__ import annotations
 
 import logging
 import sys
 import time
-from typing import Any, TextIO
+from logging.handlers import QueueHandler
+from queue import SimpleQueue
+from typing import Any, Literal, TextIO
 
-from pythonjsonlogger.json import JsonFormatter
+from ollama_openai_proxy.observe import hooks
+from ollama_openai_proxy.observe.log_json import JsonLines
+from ollama_openai_proxy.observe.log_text import TextLines, escape
+from ollama_openai_proxy.observe.log_writer import LineWriter, Output
+from ollama_openai_proxy.observe.record import Record
 
-from ollama_openai_proxy.observe.record import Record, request_id
+Format = Literal["json", "text"]
+State = Literal["starting", "ready", "not_ready", "draining", "stopped"]
 
-_exchanges = logging.getLogger("ollama_openai_proxy.exchange")
+_NAME = "ollama_openai_proxy"
+_MAX_NAME = 128  # characters of what a client chose
+_LAST_WORDS = 1.0  # seconds for what waits when the process ends
 
-
-
-def log_exchange(record: Record) -> None:
-    """Write the one line of an exchange. It holds nothing of what was asked or answered."""
-    # What trails after a whole answer is no part of it.
-    end = record.last_byte if record.outcome == "ok" else None
-    fields: dict[str, Any] = {
-        "request_id": record.request_id,
-        "method": record.method,
-        "path": record.path[:128],
-        "model": record.model[:128],
-        "status": record.status,
-        "outcome": record.outcome or "internal",
-        "bytes_in": record.bytes_in,
-        "bytes_out": record.bytes_out,
-        "duration_ms": _milliseconds((end or time.perf_counter_ns()) - record.started),
-    }
-    if record.first_byte is not None:
-        fields["first_byte_ms"] = _milliseconds(record.first_byte - record.started)
-    _exchanges.info("exchange", extra=fields)
+_exchanges = logging.getLogger(f"{_NAME}.exchange")
+_lifecycle = logging.getLogger(f"{_NAME}.lifecycle")
 
 
-def configure(level: str, stream: TextIO | None = None) -> None:
-    """Send every logger's lines, uvicorn's and Python's warnings included, to one stream."""
-    handler = logging.StreamHandler(stream or sys.stdout)
-    handler.setFormatter(_formatter())
-    handler.addFilter(_add_request_id)
+class Logs:
+    """The log that was configured."""
+
+    def __init__(self, writer: LineWriter) -> None:
+        self._writer = writer
+
+    @property
+    def dropped(self) -> int:
+        """How many lines were dropped, because they came too fast or nobody took them."""
+        return self._writer.dropped
+
+    def close(self, seconds: float = _LAST_WORDS) -> None:
+        """Write what waits, for at most so long. Lines that come later are still written, one by one."""
+        self._writer.close(seconds)
+
+
+def configure(
+    level: str,
+    *,
+    fmt: Format = "json",
+    version: str = "",
+    environment: str = "",
+    stream: TextIO | None = None,
+    colour: bool | None = None,
+) -> Logs:
+    """Send every logger's lines, uvicorn's and all that Python itself would print included, to one stream.
+
+    Without `colour`, text is coloured when the stream is a terminal.
+    """
+    stream = sys.stdout if stream is None else stream
+    formatter: logging.Formatter
+    if fmt == "text":
+        formatter = TextLines(colour=_is_terminal(stream) if colour is None else colour)
+    else:
+        formatter = JsonLines(version=version, environment=environment)
+    handler = _Handler(formatter, stream)
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    logging.captureWarnings(capture=True)
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
         logger = logging.getLogger(name)
         logger.handlers.clear()
         logger.propagate = name != "uvicorn.access"  # log_exchange says it better
     for name in ("asyncio", "uvicorn.error"):  # our own lines tell of start and stop
         logging.getLogger(name).setLevel(logging.WARNING)
+    hooks.install()
+    return Logs(handler.writer)
 
 
-def _formatter() -> logging.Formatter:
-    return JsonFormatter(
-        ["levelname", "name", "message"],
-        rename_fields={"levelname": "level", "name": "logger"},
-        timestamp="time",
-        json_ensure_ascii=True,
-    )
+def log_exchange(record: Record) -> None:
+    """Write the one line of an exchange. It holds nothing of what was asked or answered."""
+    first = record.first_byte
+    tokens = {"prompt": record.prompt_tokens, "completion": record.completion_tokens}
+    known: dict[str, Any] = {
+        "request_id": record.request_id,
+        "front": record.front,
+        "route": record.route,
+        "method": record.method[:_MAX_NAME],
+        "path": "" if record.route else record.path[:_MAX_NAME],
+        "model": record.model[:_MAX_NAME],
+        "upstream": record.upstream,
+        "ttft_ms": None if first is None else _milliseconds(first - record.started),
+        "added_ms": _milliseconds(record.added) if record.added else None,
+        "tokens": {name: count for name, count in tokens.items() if count is not None},
+        "err_class": record.error,
+        "trace_id": record.trace_id,
+    }
+    fields = {name: value for name, value in known.items() if value not in ("", None, {})}
+    fields |= {
+        "status": record.status,
+        "outcome": record.outcome or "internal",
+        "attempts": record.attempts,
+        "dur_ms": _milliseconds(record.duration),
+        "in_bytes": record.bytes_in,
+        "out_bytes": record.bytes_out,
+        "client_gone": record.client_gone,
+    }
+    _exchanges.info("exchange", extra=fields)
 
 
-def _add_request_id(line: logging.LogRecord) -> bool:
-    if (current := request_id.get()) and not hasattr(line, "request_id"):
-        line.request_id = current
-    return True
+def lifecycle(state: State, **facts: str | float | None) -> None:
+    """Write the line of a change of state, with facts such as `reason`, `code` or `seconds`."""
+    known = {name: value for name, value in facts.items() if value is not None}
+    _lifecycle.info("lifecycle", extra={"state": state, **known})
+
+
+def fail(
+    message: str, *, fmt: Format = "json", version: str = "", environment: str = "", stream: TextIO | None = None
+) -> None:
+    """Write the one line of a start that failed, at once: no log needs to be configured."""
+    if fmt == "text":
+        line = f"ollama-openai-proxy: {escape(message)}"
+    else:
+        record = logging.LogRecord(_NAME, logging.CRITICAL, "", 0, message, None, None)
+        line = JsonLines(version=version, environment=environment).format(record)
+    deadline = time.monotonic() + _LAST_WORDS
+    Output(sys.stderr if stream is None else stream).write(f"{line}\n", lambda: time.monotonic() < deadline)
+
+
+class _Handler(QueueHandler):
+    """Makes lines where they are logged, for what they tell of may change, and hands them to the writer.
+
+    A QueueHandler, for it catches whatever an argument raises when it is shown.
+    """
+
+    def __init__(self, formatter: logging.Formatter, stream: TextIO | None) -> None:
+        super().__init__(SimpleQueue())
+        self.formatter = formatter
+        self.writer = LineWriter(stream, self._of_dropped)
+
+    def prepare(self, record: logging.LogRecord) -> str:
+        return f"{self.format(record)}\n"
+
+    def enqueue(self, record: Any) -> None:
+        self.writer.put(record)
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  # logging's name
+        """Say that a line could not be made, and whose it was."""
+        place = f"{record.filename}:{record.lineno}"
+        line = logging.LogRecord(
+            record.name, record.levelno, "", 0, "a line that can't be shown, from %s", (place,), None
+        )
+        self.writer.put(self.prepare(line))
+
+    def close(self) -> None:
+        """Called by logging when the process ends."""
+        self.writer.close(_LAST_WORDS)
+        super().close()
+
+    def _of_dropped(self, count: int) -> str:
+        line = logging.LogRecord(_NAME, logging.WARNING, "", 0, "log lines were dropped", None, None)
+        line.dropped = count
+        return self.prepare(line)
+
+
+def _is_terminal(stream: TextIO | None) -> bool:
+    return stream is not None and not stream.closed and stream.isatty()
 
 
 def _milliseconds(nanoseconds: int) -> float:

@@ -36,7 +36,8 @@ class Record:
     finish_reason: str = ""
     bytes_in: int = 0
     bytes_out: int = 0
-    added: int = 0  # by the proxy: neither waiting for the backend nor for the client
+    waited: int = 0  # for the backend, and for the client to send and to take
+    added: int = 0  # by the proxy: what it took, less what it waited
     started: int = field(default_factory=time.perf_counter_ns)
     arrived: int = field(default_factory=time.time_ns)  # since 1970
     asked: int | None = None  # the upstream
@@ -59,6 +60,15 @@ class Record:
         self.attempts += 1
         if self.asked is None:
             self.asked = time.perf_counter_ns()
+
+    def so_far(self) -> int:
+        """Return what the proxy itself has taken until now."""
+        return max(time.perf_counter_ns() - self.started - self.waited, 0)
+
+    def end(self) -> None:
+        """The exchange has ended, now."""
+        self.ended = time.perf_counter_ns()
+        self.added = max(self.duration - self.waited, 0)
 
     @property
     def duration(self) -> int:

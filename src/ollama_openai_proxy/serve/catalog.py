@@ -12,11 +12,12 @@ from contextlib import suppress
 
 import msgspec
 
+from ollama_openai_proxy.call import Call
 from ollama_openai_proxy.errors import ModelNotFound, ProxyError
 from ollama_openai_proxy.translate.models import Directory, Model
 from ollama_openai_proxy.translate.openai import catalog
 from ollama_openai_proxy.translate.openai.profile import PROFILES, Profile, detect
-from ollama_openai_proxy.upstream import Call, Upstream
+from ollama_openai_proxy.upstream import Upstream
 
 _MAX_LIST = 16 * 1024 * 1024
 _FIRST_LIST_SECONDS = 3.0
@@ -86,6 +87,10 @@ class Catalog:
     def known(self) -> tuple[Model, ...]:
         """The models of the last list."""
         return self._directory.models
+
+    def knows(self, model: Model) -> bool:
+        """Whether the model is one of the list, and not only a name that was handed on."""
+        return self._directory.find(model.id) is model
 
     async def models(self) -> tuple[Model, ...]:
         """Return the models; right after the start, wait briefly for the first list."""

@@ -5,17 +5,23 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from ollama_openai_proxy.errors import UpstreamError
-from ollama_openai_proxy.observe.record import Record
+from ollama_openai_proxy.call import Call
+from ollama_openai_proxy.errors import Draining, ProxyError, UpstreamError
+from ollama_openai_proxy.serve.recorder import told
 from ollama_openai_proxy.translate.translator import Translator
-from ollama_openai_proxy.upstream import Call, Reply, Upstream
+from ollama_openai_proxy.upstream import Reply, Upstream
 
 # How long an answer that has its finish reason waits for a usage chunk that may never come.
 FINISH_GRACE = 2.0
+# How long, at the end of the process, a client may take to take the record that tells why its stream ends.
+LAST_WORDS = 1.0
+
+_OPERATIONS = {"/completions": "text_completion", "/embeddings": "embeddings"}
 
 _STREAM_HEADERS = [(b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no")]
 
@@ -28,9 +34,7 @@ class Exchange(Response):
     in any phase, the upstream is closed at once.
     """
 
-    def __init__(
-        self, upstream: Upstream, call: Call, translator: Translator, record: Record, on_open: Callable[[], None]
-    ) -> None:
+    def __init__(self, upstream: Upstream, call: Call, translator: Translator, on_open: Callable[[], None]) -> None:
         """`on_open` is called when the upstream has taken the call."""
         self._on_open = on_open
         self.background = None
@@ -38,7 +42,6 @@ class Exchange(Response):
         self._upstream = upstream
         self._call = call
         self._translator = translator
-        self._record = record
         self._reply: Reply | None = None
         self._client_left = False
         self._started = False
@@ -49,18 +52,50 @@ class Exchange(Response):
         task = asyncio.current_task()
         if task is None:
             raise RuntimeError("an exchange runs in a task")
+        self._record = record = told(scope).record
         watch = asyncio.create_task(self._watch(receive, task))
         try:
-            await self._relay(send)
+            await self._relay(self._tied_call(scope), send)
         except asyncio.CancelledError:
-            if not self._client_left:
+            if self._client_left:
+                task.uncancel()
+                record.outcome, record.client_gone = "client_abort", True
+            elif self._started and not self._answered:
+                task.uncancel()
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(LAST_WORDS):
+                        await self._break_off(Draining(), send)
+            else:
                 raise
-            task.uncancel()
-            self._record.outcome = "client_abort"
+        except Exception:
+            if self._started and not self._answered:
+                await self._break_off(ProxyError("internal error"), send)
+            raise
         finally:
             watch.cancel()
-            if self._reply:
-                self._reply.close()
+            self._conclude()
+
+    def _tied_call(self, scope: Scope) -> Call:
+        """Return the call, tied to the request whose id and trace it hands on."""
+        record, trace, attempted = told(scope)
+        record.upstream, record.streamed = self._upstream.name, self._translator.streamed
+        headers = (("X-Request-Id", record.request_id), *trace.call(_OPERATIONS.get(self._call.path, "chat")))
+        return self._call._replace(headers=headers, on_attempt=attempted)
+
+    async def _break_off(self, error: ProxyError, send: Send) -> None:
+        """Tell in the stream why it ends."""
+        self._record.outcome, self._record.error = error.outcome, type(error).__name__
+        await self._send(send, self._translator.failed(error), last=True)
+
+    def _conclude(self) -> None:
+        if self._reply:
+            self._reply.close()
+        record, facts = self._record, self._translator.facts()
+        record.prompt_tokens, record.completion_tokens = facts.usage.prompt_tokens, facts.usage.completion_tokens
+        record.finish_reason = facts.finish_reason
+        if facts.first_token is not None and facts.last_token is not None:
+            record.first_token = record.started + facts.first_token
+            record.last_token = record.started + facts.last_token
 
     async def _watch(self, receive: Receive, task: asyncio.Task[object]) -> None:
         """Cancel the relay when the client leaves."""
@@ -73,32 +108,44 @@ class Exchange(Response):
     def _elapsed(self) -> int:
         return time.perf_counter_ns() - self._record.started
 
-    async def _relay(self, send: Send) -> None:
+    async def _relay(self, call: Call, send: Send) -> None:
         opened = self._elapsed()
-        self._reply = reply = await self._upstream.open(self._call)
+        try:
+            self._reply = reply = await self._upstream.open(call)
+        finally:
+            self._record.waited += self._elapsed() - opened
         self._on_open()
         self._translator.open(reply.content_type, opened)
         try:
             await self._stream(reply, send)
         except UpstreamError as error:
+            self._upstream.watcher.ended(error)
             if not self._started:
                 raise
-            self._record.outcome = error.outcome
-            await self._send(send, self._translator.failed(error), last=True)
+            await self._break_off(error, send)
         else:
+            self._upstream.watcher.ended(None)
             await reply.drain()
 
     async def _stream(self, reply: Reply, send: Send) -> None:
-        translator, begun = self._translator, False
+        translator, record, begun = self._translator, self._record, False
+        elapsed = self._elapsed()
         while True:
+            waiting = elapsed
             read = await self._read(reply)
-            out = translator.feed(read, self._elapsed()) if read else translator.close(self._elapsed())
+            elapsed = self._elapsed()
+            record.waited += elapsed - waiting
+            out = translator.feed(read, elapsed) if read else translator.close(elapsed)
             if translator.begun and not begun:
                 begun = True
                 reply.begin()
             done = translator.done
+            elapsed = self._elapsed()
             if out or done:
                 await self._send(send, out, last=done)
+                sent = self._elapsed()
+                record.waited += sent - elapsed
+                elapsed = sent
             if translator.failure:
                 raise translator.failure
             if done:

@@ -1,19 +1,15 @@
-"""What every request passes, as plain ASGI: an id and a log line, then the rules on origins and hosts."""
+"""The rules on origins and hosts, as plain ASGI."""
 
 from __future__ import annotations
 
 import ipaddress
 import re
-import secrets
 import socket
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ollama_openai_proxy.observe.logs import log_exchange
-from ollama_openai_proxy.observe.record import Record, request_id
-
-_SANE_ID = re.compile(r"[\w.:/+=-]{1,128}", re.ASCII)
-_QUIET = frozenset({"/live"})
+from ollama_openai_proxy.serve.headers import header
+from ollama_openai_proxy.serve.recorder import record_of
 
 _ALLOWED_HEADERS = (
     "Authorization,Content-Type,User-Agent,Accept,X-Requested-With,Openai-Beta,X-Stainless-Arch,X-Stainless-Async,"
@@ -35,45 +31,6 @@ _LOCAL_ORIGINS = (
 )
 
 
-def record_of(scope: Scope) -> Record:
-    """Return the record of the request, which the log line is made of."""
-    record: Record = scope["record"]
-    return record
-
-
-class ExchangeLog:
-    """Gives each request an id, which its reply names, and writes its line when it has ended."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        given = _header(scope, b"x-request-id") or ""
-        record = Record(given if _SANE_ID.fullmatch(given) else secrets.token_hex(16))
-        record.method, record.path = scope["method"], scope["path"]
-        scope["record"] = record
-        request_id.set(record.request_id)
-        header = (b"x-request-id", record.request_id.encode())
-
-        async def note(message: Message) -> None:
-            if message["type"] == "http.response.body":
-                record.sent(len(message.get("body", b"")))
-            else:
-                record.status = message["status"]
-                message["headers"] = [*message.get("headers", ()), header]
-            await send(message)
-
-        try:
-            await self._app(scope, receive, note)
-            record.outcome = record.outcome or "ok"
-        finally:
-            if record.path not in _QUIET:
-                log_exchange(record)
-
-
 class OriginGuard:
     """Refuses what a web page from elsewhere, or a name rebound to this machine, must not reach.
 
@@ -93,7 +50,7 @@ class OriginGuard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        host, origin = _header(scope, b"host") or "", _header(scope, b"origin")
+        host, origin = header(scope, b"host") or "", header(scope, b"origin")
         foreign = bool(origin) and origin not in (f"http://{host}", f"https://{host}")
         if foreign and not self._allows(origin or ""):
             await _refuse(scope, send)
@@ -161,10 +118,3 @@ async def _answer(send: Send, status: int, headers: list[tuple[bytes, bytes]]) -
     length = [] if status == 204 else [(b"content-length", b"0")]
     await send({"type": "http.response.start", "status": status, "headers": [*headers, *length]})
     await send({"type": "http.response.body", "body": b""})
-
-
-def _header(scope: Scope, name: bytes) -> str | None:
-    for key, value in scope["headers"]:
-        if key == name:
-            return bytes(value).decode("latin-1")
-    return None

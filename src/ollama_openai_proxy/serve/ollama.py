@@ -8,14 +8,17 @@ from functools import partial
 
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import PlainTextResponse
+from starlette.types import Scope
 
+from ollama_openai_proxy.call import Call
 from ollama_openai_proxy.errors import InvalidRequest, ModelNotFound, ProxyError
 from ollama_openai_proxy.observe.record import Record
 from ollama_openai_proxy.serve.body import read_body
 from ollama_openai_proxy.serve.catalog import Catalog
 from ollama_openai_proxy.serve.exchange import Exchange
 from ollama_openai_proxy.serve.loaded import LoadedModels
-from ollama_openai_proxy.serve.middleware import record_of
+from ollama_openai_proxy.serve.recorder import record_of
+from ollama_openai_proxy.translate.events import Usage
 from ollama_openai_proxy.translate.models import Model, is_valid_name, tagged
 from ollama_openai_proxy.translate.ollama import catalog, embeddings, request, wire
 from ollama_openai_proxy.translate.ollama.capabilities import check_capabilities
@@ -23,8 +26,8 @@ from ollama_openai_proxy.translate.ollama.errors import error_body, error_record
 from ollama_openai_proxy.translate.ollama.reply import CHAT, GENERATE, JSON, Reply, ReplyEncoder, Shape, idle_answer
 from ollama_openai_proxy.translate.openai import embeddings as openai_embeddings
 from ollama_openai_proxy.translate.openai.request import encode
-from ollama_openai_proxy.translate.translator import ReplyTranslator, WholeTranslator
-from ollama_openai_proxy.upstream import Call, Upstream
+from ollama_openai_proxy.translate.translator import ReplyTranslator, Translate, WholeTranslator
+from ollama_openai_proxy.upstream import Upstream
 
 Generation = wire.ChatRequest | wire.GenerateRequest
 
@@ -118,12 +121,13 @@ class OllamaApi:
             return _json(embeddings.loaded(name))
         body = encode({"model": model.id, "input": inputs}, self._models.profile)
 
-        def translate(reply: bytes, opened: int, elapsed: int) -> bytes:
+        def translate(reply: bytes, opened: int, elapsed: int) -> tuple[bytes, Usage]:
             found = openai_embeddings.decode(reply, len(inputs), self._upstream.secrets)
             answer = partial(embeddings.embed_answer, name, found.vectors, prompt_tokens=found.prompt_tokens)
-            return answer(dimensions=asked.dimensions, opened=opened, elapsed=elapsed)
+            usage = Usage(found.prompt_tokens)
+            return answer(dimensions=asked.dimensions, opened=opened, elapsed=elapsed), usage
 
-        return self._embedding_exchange(http, Call("/embeddings", body, name), translate, use)
+        return self._embedding_exchange(Call("/embeddings", body, name), translate, use)
 
     async def embeddings(self, http: Request) -> Response:
         asked = wire.decode(await self._body(http), wire.EmbeddingsRequest)
@@ -137,14 +141,18 @@ class OllamaApi:
             return _json(embeddings.embeddings_answer([]))
         body = encode({"model": model.id, "input": asked.prompt}, self._models.profile)
 
-        def translate(reply: bytes, _opened: int, _elapsed: int) -> bytes:
-            return embeddings.embeddings_answer(openai_embeddings.decode(reply, 1, self._upstream.secrets).vectors)
+        def translate(reply: bytes, _opened: int, _elapsed: int) -> tuple[bytes, Usage]:
+            found = openai_embeddings.decode(reply, 1, self._upstream.secrets)
+            return embeddings.embeddings_answer(found.vectors), Usage(found.prompt_tokens)
 
-        return self._embedding_exchange(http, Call("/embeddings", body, name), translate, use)
+        return self._embedding_exchange(Call("/embeddings", body, name), translate, use)
 
     async def _body(self, http: Request) -> bytes:
+        record = record_of(http.scope)
+        waiting = time.perf_counter_ns()
         body = await read_body(http, self._max_body)
-        record_of(http.scope).bytes_in = len(body)
+        record.waited += time.perf_counter_ns() - waiting
+        record.bytes_in = len(body)
         return body
 
     async def _find(self, name: str, http: Request, *, asks: bool = True) -> Model:
@@ -152,13 +160,16 @@ class OllamaApi:
 
         `asks`: whether the backend will be asked for an answer, and so can say itself what it has.
         """
-        record_of(http.scope).model = name
+        record = record_of(http.scope)
+        record.model = name
         try:
-            return await self._models.find(name, asks=asks)
+            model = await self._models.find(name, asks=asks)
         except ModelNotFound:
             if not is_valid_name(name):
                 raise InvalidRequest("invalid model name") from None
             raise
+        record.known_model = model.id if self._models.knows(model) else ""
+        return model
 
     def _idle(self, shape: Shape, model: Model, asked: Generation, http: Request) -> Response:
         """Answer a request without a prompt: it only loads the model, or unloads it."""
@@ -172,7 +183,6 @@ class OllamaApi:
     def _exchange(
         self, http: Request, asked: Generation, model: Model, shape: Shape, completion: request.Completion
     ) -> Response:
-        record = record_of(http.scope)
         streamed = asked.stream is not False
         spell = partial(encode, profile=self._models.profile, extensions=completion.extensions, think=completion.think)
         without_usage = partial(
@@ -182,7 +192,7 @@ class OllamaApi:
         reply = Reply(
             shape,
             model=asked.model or "",
-            arrived=record.arrived,
+            arrived=record_of(http.scope).arrived,
             streamed=streamed,
             hide_thinking=completion.think is False,
             top_logprobs=(asked.top_logprobs or 0) if asked.logprobs else None,
@@ -190,13 +200,10 @@ class OllamaApi:
         path = "/completions" if completion.raw else "/chat/completions"
         call = Call(path, spell(completion.body), asked.model or "", streamed, without_usage if streamed else None)
         translator = ReplyTranslator(ReplyEncoder(reply), self._upstream.secrets)
-        return Exchange(self._upstream, call, translator, record, on_open=use)
+        return Exchange(self._upstream, call, translator, on_open=use)
 
-    def _embedding_exchange(
-        self, http: Request, call: Call, translate: Callable[[bytes, int, int], bytes], use: Callable[[], None]
-    ) -> Response:
-        translator = WholeTranslator(translate, error_record)
-        return Exchange(self._upstream, call, translator, record_of(http.scope), on_open=use)
+    def _embedding_exchange(self, call: Call, translate: Translate, use: Callable[[], None]) -> Response:
+        return Exchange(self._upstream, call, WholeTranslator(translate, error_record), on_open=use)
 
 
 def _unloads(asked: Generation) -> bool:
@@ -209,16 +216,17 @@ def on_error(http: Request, error: Exception) -> Response:
     if not isinstance(error, ProxyError):
         raise error
     record: Record = record_of(http.scope)
-    record.outcome = error.outcome
-    response = _json(error_body(error, http.scope["path"]), error.status)
+    record.outcome, record.error = error.outcome, type(error).__name__
+    record.client_gone = error.outcome == "client_abort"
+    return render(http.scope, error)
+
+
+def render(scope: Scope, error: ProxyError) -> Response:
+    """Return an error in Ollama's words."""
+    response = _json(error_body(error, scope["path"]), error.status)
     if error.retry_after is not None:
         response.headers["Retry-After"] = str(error.retry_after)
     return response
-
-
-def on_crash(_http: Request, _error: Exception) -> Response:
-    """Answer when our own code failed; the log has the traceback."""
-    return _json(error_body(ProxyError("internal error")), 500)
 
 
 def _json(body: bytes, status: int = 200) -> Response:

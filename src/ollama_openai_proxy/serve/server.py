@@ -1,4 +1,4 @@
-"""The uvicorn server: how connections are taken, and what a start tells."""
+"""The uvicorn server: how connections are taken, what a start tells, and how it ends."""
 
 from __future__ import annotations
 
@@ -8,18 +8,46 @@ import signal
 import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from typing import NamedTuple
 
 import uvicorn
 from starlette.types import ASGIApp
 
+from ollama_openai_proxy.serve.lifecycle import Lifecycle
+from ollama_openai_proxy.serve.sockets import address, listen
+
 _log = logging.getLogger(__name__)
 _KEEP_ALIVE_SECONDS = 75  # longer than what load balancers keep
+# What the last words to clients may take, at the end, before their connections are aborted.
+_FLUSH_SECONDS = 1.0
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class Drain(NamedTuple):
+    """Seconds, both from the signal: until no more requests are taken (None: as long as somebody
+    may need it), and until those that still run are ended."""
+
+    delay: float | None = None
+    timeout: float = 60.0
 
 
 class Server(uvicorn.Server):
-    """A uvicorn server that tells when it listens, and ends with exit status 0 on a signal."""
+    """A uvicorn server that tells when it listens, and that drains when a signal ends it.
 
-    def __init__(self, app: ASGIApp, *, shutdown_seconds: int, handle_signals: bool = True) -> None:
+    First it goes on as ever, but for its readiness and for a `Connection: close` in each reply;
+    after a delay it closes its listeners and waits for what runs; what is not ready in time gets an
+    error. A second signal ends it at once.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        lifecycle: Lifecycle | None = None,
+        drain: Drain | None = None,
+        *,
+        handle_signals: bool = True,
+    ) -> None:
+        """`lifecycle`: that of the application, None for one which is only a part of the process."""
         super().__init__(
             uvicorn.Config(
                 app,
@@ -31,69 +59,86 @@ class Server(uvicorn.Server):
                 server_header=False,
                 proxy_headers=False,
                 timeout_keep_alive=_KEEP_ALIVE_SECONDS,
-                timeout_graceful_shutdown=shutdown_seconds,
             )
         )
         self._handle_signals = handle_signals
+        self._lifecycle = lifecycle or Lifecycle()
+        self._drain = drain or Drain()
+        self._draining: asyncio.Task[None] | None = None
+        self._ending: asyncio.Task[None] | None = None
         self.listening = asyncio.Event()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
-            for listener in sockets or ():
-                _log.info("listening on %s", _address(listener))
+            where = ", ".join(map(address, sockets or ()))
+            self._lifecycle.change("ready", address=where)
             self.listening.set()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        _log.info("stopping")
         await super().shutdown(sockets)
+        self._lifecycle.change("stopped", code=0)
+
+    def stop(self) -> None:
+        """Begin to drain; the second time, end at once."""
+        if self._draining is None:
+            # At once, and not when the task first runs: readiness is asked meanwhile.
+            delay = self._lifecycle.delay(self._drain.delay) if self.started else 0.0
+            self._lifecycle.change("draining", delay=delay, timeout=self._drain.timeout)
+            self._draining = asyncio.create_task(self._drained(delay))
+        elif self._ending is None:
+            self._draining.cancel()
+            self._ending = asyncio.create_task(self._ended())
+
+    async def _drained(self, delay: float) -> None:
+        deadline = asyncio.get_running_loop().time() + self._drain.timeout
+        await asyncio.sleep(delay)
+        self.should_exit = True
+        await asyncio.sleep(deadline - asyncio.get_running_loop().time())
+        await self._ended()
+
+    async def _ended(self) -> None:
+        self.should_exit = True
+        if cut := self._lifecycle.cut():
+            _log.warning("ended %d exchanges that were not ready in time", cut)
+        await asyncio.sleep(_FLUSH_SECONDS)
+        for connection in list(self.server_state.connections):
+            if connection.transport:
+                connection.transport.abort()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Take signals in the loop; uvicorn's own way raises them again after the end."""
-        signals = (signal.SIGINT, signal.SIGTERM) if self._handle_signals else ()
+        signals = _SIGNALS if self._handle_signals else ()
         loop = asyncio.get_running_loop()
+        before = {number: signal.getsignal(number) for number in signals}
         for number in signals:
-            loop.add_signal_handler(number, self.handle_exit, number, None)
+            loop.add_signal_handler(number, self.stop)
         try:
             yield
         finally:
+            # None of them may fall between the handlers.
+            signal.pthread_sigmask(signal.SIG_BLOCK, signals)
             for number in signals:
                 loop.remove_signal_handler(number)
+                signal.signal(number, before[number] or signal.SIG_DFL)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, signals)
+            for task in (self._draining, self._ending):
+                if task:
+                    task.cancel()
 
 
 @asynccontextmanager
-async def serving(app: ASGIApp) -> AsyncIterator[str]:
-    """Serve an application on a loopback socket of its own; yield its URL."""
-    listener = listen("127.0.0.1", 0)
-    server = Server(app, shutdown_seconds=1, handle_signals=False)
+async def serving(
+    app: ASGIApp, lifecycle: Lifecycle | None = None, listener: socket.socket | None = None
+) -> AsyncIterator[str]:
+    """Serve an application while the block lasts, on a loopback socket of its own if none is given; yield its URL."""
+    listener = listener or listen("127.0.0.1", 0)
+    server = Server(app, lifecycle, Drain(0, 1), handle_signals=False)
     task = asyncio.create_task(server.serve(sockets=[listener]))
     try:
         await server.listening.wait()
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        yield f"http://{address(listener)}"
     finally:
-        server.should_exit = True
+        server.stop()
         await task
-
-
-def _address(listener: socket.socket) -> str:
-    host, port = listener.getsockname()[:2]
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """Return a listening socket. Raises OSError."""
-    family, kind, protocol, _, address = socket.getaddrinfo(
-        host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-    )[0]
-    listener = socket.socket(family, kind, protocol)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family == socket.AF_INET6:
-            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-        listener.bind(address)
-        listener.listen(2048)
-    except OSError:
-        listener.close()
-        raise
-    return listener

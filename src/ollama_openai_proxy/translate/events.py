@@ -6,7 +6,7 @@ raises an `UpstreamError`. Nothing follows either of them.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -58,3 +58,13 @@ class Finish(msgspec.Struct, frozen=True, gc=False):
 
 
 Event = TextDelta | ThinkingDelta | ToolCallDelta | Logprobs | Usage | Finish
+
+
+class Facts(NamedTuple):
+    """What a reply was, for those who count. The first and last token: nanoseconds since the request
+    arrived, None if none came piece by piece."""
+
+    usage: Usage = Usage()
+    finish_reason: str = ""
+    first_token: int | None = None
+    last_token: int | None = None

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from ollama_openai_proxy.errors import UpstreamBroken, UpstreamError
-from ollama_openai_proxy.translate.events import Event
+from ollama_openai_proxy.errors import ProxyError, UpstreamBroken, UpstreamError
+from ollama_openai_proxy.translate.events import Event, Facts, Usage
 from ollama_openai_proxy.translate.openai.reply import EMPTY, MAX_BODY, Decoder, decoder_for, tells
 
 
@@ -44,8 +44,11 @@ class Translator(Protocol):
     def close(self, elapsed: int) -> bytes:
         """Translate what is left, now that the upstream's reply has ended."""
 
-    def failed(self, error: UpstreamError) -> bytes:
+    def failed(self, error: ProxyError) -> bytes:
         """Return the record that tells a client, in mid-stream, that no more comes."""
+
+    def facts(self) -> Facts:
+        """Return what is known of the reply by now."""
 
 
 class Encoder(Protocol):
@@ -60,8 +63,11 @@ class Encoder(Protocol):
     def encode(self, events: list[Event], elapsed: int, out: list[bytes]) -> None:
         """Append the bytes of `events`. Raises UpstreamError, after them, for what makes no reply."""
 
-    def failed(self, error: UpstreamError) -> bytes:
+    def failed(self, error: ProxyError) -> bytes:
         """Return the error record."""
+
+    def facts(self) -> Facts:
+        """Return what is known of the reply by now."""
 
 
 class ReplyTranslator:
@@ -75,6 +81,7 @@ class ReplyTranslator:
         self.failure: UpstreamError | None = None
         self.begun = False
         self.failed = encoder.failed
+        self.facts = encoder.facts
         self._encoder = encoder
         self._decoder: Decoder | None = None
         self._content_type = ""
@@ -143,6 +150,7 @@ class WholeTranslator:
         self._parts: list[bytes] = []
         self._size = 0
         self._opened = 0
+        self._usage = Usage()
         self.done = False
 
     def open(self, content_type: str, elapsed: int) -> None:
@@ -157,19 +165,22 @@ class WholeTranslator:
 
     def close(self, elapsed: int) -> bytes:
         try:
-            body = self._translate(b"".join(self._parts), self._opened, elapsed)
+            body, self._usage = self._translate(b"".join(self._parts), self._opened, elapsed)
         except UpstreamError as error:
             self.failure = error
             return b""
         self.done = True
         return body
 
+    def facts(self) -> Facts:
+        return Facts(self._usage)
+
 
 class Translate(Protocol):
-    def __call__(self, body: bytes, opened: int, elapsed: int, /) -> bytes:
-        """Return the client's body. Raises UpstreamError."""
+    def __call__(self, body: bytes, opened: int, elapsed: int, /) -> tuple[bytes, Usage]:
+        """Return the client's body, and what the upstream says it spent. Raises UpstreamError."""
 
 
 class Failed(Protocol):
-    def __call__(self, error: UpstreamError, /) -> bytes:
+    def __call__(self, error: ProxyError, /) -> bytes:
         """Return the error record."""

@@ -18,15 +18,18 @@ class Stopwatch:
 
     def __init__(self) -> None:
         self.opened = 0
-        self._first: int | None = None
+        self.first: int | None = None
+        self.last: int | None = None
 
     def token(self, elapsed: int) -> None:
-        if self._first is None:
-            self._first = elapsed
+        """A piece of the answer has come."""
+        self.last = elapsed
+        if self.first is None:
+            self.first = elapsed
 
     def metrics(self, usage: Usage, elapsed: int) -> bytes:
         """Return the members of an object, with a comma before each."""
-        first = self._first
+        first = self.first
         if first is None or first == elapsed:
             first = self.opened
         fields = {

@@ -12,6 +12,7 @@ import msgspec
 
 from ollama_openai_proxy.translate.events import (
     Event,
+    Facts,
     Finish,
     Logprobs,
     TextDelta,
@@ -85,6 +86,7 @@ class ReplyEncoder:
         self._after = reply.shape.after + b',"done":false}\n'
         self._dated = self._before = b""
         self._usage = Usage()
+        self._reason = ""
         self._calls = ToolCallCollector(reply.arrived)
         self._logprobs: list[dict[str, Any]] = []
         self._text: list[str] = []  # of a reply that is not streamed
@@ -107,6 +109,9 @@ class ReplyEncoder:
         finally:
             if lines:
                 out.append(escape_separators(b"".join(lines)))
+
+    def facts(self) -> Facts:
+        return Facts(self._usage, self._reason, self._watch.first, self._watch.last)
 
     def _now(self, elapsed: int) -> None:
         """Date what is written next."""
@@ -147,6 +152,7 @@ class ReplyEncoder:
 
     def _finish(self, finish: Finish, elapsed: int, out: list[bytes]) -> None:
         calls = self._calls.finish()
+        self._reason = finish.reason
         reason = b',"done_reason":"length"' if finish.reason in _LENGTH else b',"done_reason":"stop"'
         metrics = self._watch.metrics(self._usage, elapsed)
         if self.streamed:

@@ -1,0 +1,56 @@
+"""A request to the backend, and who is told how it goes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple, Protocol
+
+from ollama_openai_proxy.errors import ProxyError
+
+
+class Watcher(Protocol):
+    """Who is told of what happens between the proxy and the backend."""
+
+    def attempted(self) -> None:
+        """A request is sent."""
+
+    def connected(self, *, reused: bool) -> None:
+        """It goes over a new connection, or over one that was kept."""
+
+    def retried(self, reason: str) -> None:
+        """It is sent once more, because of `stale_connection` or `stream_options`."""
+
+    def ended(self, error: ProxyError | None) -> None:
+        """The reply is whole, or this is why there is none.
+
+        `open` tells of errors only; whoever reads a reply tells how that went.
+        """
+
+
+class Unwatched:
+    """A watcher who watches nothing."""
+
+    def attempted(self) -> None: ...
+    def connected(self, *, reused: bool) -> None: ...
+    def retried(self, reason: str) -> None: ...
+    def ended(self, error: ProxyError | None) -> None: ...
+
+
+def _nobody() -> None:
+    pass
+
+
+class Call(NamedTuple):
+    """A request to the backend. `model` is the client's name of it, for errors.
+
+    `without_usage` makes the body that does not ask a stream for its usage, which some backends refuse.
+    `headers` are sent beside those of every call; `on_attempt` is called each time that it is sent.
+    """
+
+    path: str
+    body: bytes = b""
+    model: str = ""
+    streamed: bool = False
+    without_usage: Callable[[], bytes] | None = None
+    headers: tuple[tuple[str, str], ...] = ()
+    on_attempt: Callable[[], None] = _nobody

@@ -1,0 +1,107 @@
+"""The process that serves: the application, its server, and what runs beside them."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import os
+import socket
+import sys
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from importlib.util import find_spec
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import uvloop
+
+from ollama_openai_proxy import __version__, demo
+from ollama_openai_proxy.main import Process, create_app
+from ollama_openai_proxy.observe.logs import Logs
+from ollama_openai_proxy.observe.tracing import create_tracer
+from ollama_openai_proxy.serve.catalog import Catalog
+from ollama_openai_proxy.serve.operations import MetricsPage
+from ollama_openai_proxy.serve.server import Drain, Server, serving
+from ollama_openai_proxy.settings import Settings
+from ollama_openai_proxy.translate.ollama.catalog import capabilities
+
+FAILED = 1
+
+_HOW_TO_TRY = """
+Listening on {url}. Try it:
+
+  curl {url}/api/chat -d '{{"model": "{model}", "messages": [{{"role": "user", "content": "Hello"}}]}}'
+
+or in {python}:
+
+  import ollama
+  client = ollama.Client("{url}")
+  print(client.chat("{model}", [{{"role": "user", "content": "Hello"}}]).message.content)
+"""
+
+
+def run(
+    loaded: Settings,
+    options: argparse.Namespace,
+    listeners: list[socket.socket],
+    workers_directory: Path | None,
+    lines: Logs,
+) -> int:
+    """Serve until a signal ends it, and return the exit status."""
+    tracer = create_tracer(
+        os.environ,
+        version=__version__,
+        upstream_host=urlsplit(loaded.base_url).hostname or "",
+        environment=loaded.env,
+    )
+    process = Process(tracer, workers_directory, lambda: lines.dropped)
+    return uvloop.run(_run(loaded, options, listeners, process))
+
+
+async def _run(loaded: Settings, options: argparse.Namespace, listeners: list[socket.socket], process: Process) -> int:
+    listener, *others = listeners
+    async with AsyncExitStack() as stack:
+        if options.demo:
+            url = await stack.enter_async_context(serving(demo.create_demo(rate=options.rate)))
+            # Its failures are on purpose, and what uvicorn says of them is no news.
+            logging.getLogger("uvicorn.error").addFilter(_is_not_about_demo)
+            loaded = loaded.model_copy(update={"openai_api_base_url": f"{url}/v1", "openai_api_key": None})
+        app = create_app(loaded, process)
+        for other in others:
+            await stack.enter_async_context(serving(MetricsPage(app.state.metrics), listener=other))
+        server = Server(app, app.state.lifecycle, Drain(loaded.drain_delay, loaded.drain_timeout))
+        if options.worker is not None:
+            stack.callback(_follow_parent(server.stop))
+        if options.first_look and not options.worker:
+            telling = asyncio.create_task(_tell(server, app.state.catalog, listener))
+            stack.callback(telling.cancel)
+        await server.serve(sockets=[listener])
+        return 0 if server.started else FAILED
+
+
+def _follow_parent(stop: Callable[[], None]) -> Callable[[], object]:
+    """Call `stop` when the supervisor has ended: standard input ends with it. Return what undoes this."""
+    loop, number = asyncio.get_running_loop(), sys.stdin.fileno()
+
+    def ended() -> None:
+        if not os.read(number, 1):
+            loop.remove_reader(number)
+            stop()
+
+    loop.add_reader(number, ended)
+    return lambda: loop.remove_reader(number)
+
+
+async def _tell(server: Server, catalog: Catalog, listener: socket.socket) -> None:
+    await server.listening.wait()
+    names = [model.name for model in await catalog.models() if "completion" in capabilities(model)]
+    host, port = listener.getsockname()[:2]
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  # listening on all, reached on one
+    url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    python = sys.executable if find_spec("ollama") else "Python, after `pip install ollama`"
+    print(_HOW_TO_TRY.format(url=url, model=names[0] if names else "MODEL", python=python), flush=True)
+
+
+def _is_not_about_demo(line: logging.LogRecord) -> bool:
+    return "ASGI callable returned without completing response" not in line.getMessage()

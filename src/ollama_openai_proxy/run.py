@@ -1,0 +1,130 @@
+"""`serve`: the process that serves, or the parent of those that do."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import shutil
+import socket
+import sys
+import tempfile
+from collections.abc import Mapping
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+
+from ollama_openai_proxy import __version__
+from ollama_openai_proxy.observe import logs
+from ollama_openai_proxy.observe.metrics_workers import forget, share
+from ollama_openai_proxy.serve.sockets import listen
+from ollama_openai_proxy.settings import Settings
+from ollama_openai_proxy.workers import Supervisor
+
+FAILED = 1
+MISUSED = 2  # as in cli.py
+
+_NO_BACKEND = "OPENAI_API_BASE_URL is not set"
+_DEMO = f"{_NO_BACKEND}: starting with the embedded demo backend"
+_METRICS_DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"
+# Always a file system in memory, in a container whose root can't be written, too.
+_SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  # a directory of its own is made there
+_FLUSH_SECONDS = 1.0
+# What workers may take beyond their own deadline before they are killed.
+_GRACE_SECONDS = 5.0
+
+
+def serve(loaded: Settings, options: argparse.Namespace) -> int:
+    """Serve until a signal ends it, and return the exit status."""
+    # Whoever looks at the program for the first time is a person.
+    for_people = options.first_look and "log_format" not in loaded.model_fields_set
+    fmt = "text" if for_people else loaded.log_format
+    if not loaded.base_url and not options.demo:
+        if not options.first_look:
+            logs.fail(f"{_NO_BACKEND}: give the URL of a backend, or use `serve --demo`", fmt=fmt)
+            return MISUSED
+        if options.worker is None:
+            print(_DEMO, flush=True)
+        options.demo = True
+    workers = loaded.workers if options.workers is None else options.workers
+    if workers < 1:
+        logs.fail("--workers must be at least 1", fmt=fmt)
+        return MISUSED
+    lines = logs.configure(loaded.log_level, fmt=fmt, version=__version__, environment=loaded.env)
+    try:
+        return _serve(loaded, options, workers, lines)
+    except OSError as error:
+        logs.fail(str(error), fmt=fmt)
+        return FAILED
+    finally:
+        lines.close(_FLUSH_SECONDS)
+
+
+def _serve(loaded: Settings, options: argparse.Namespace, workers: int, lines: logs.Logs) -> int:
+    listeners = _inherited(options.fds) if options.fds else _listen(loaded)
+    directory = os.environ.pop(_METRICS_DIRECTORY, None)  # which is ours, or none of our business
+    shared = Path(directory) if directory and options.worker is not None else None
+    if shared:
+        share(shared, options.worker)
+    if options.worker is None:
+        logs.lifecycle("starting", workers=workers)
+        if workers > 1:
+            return _supervise(loaded, options, workers, listeners)
+    # Not before it is known that this process serves: the parent of workers is to stay small.
+    from ollama_openai_proxy.process import run  # noqa: PLC0415  # see above
+
+    return run(loaded, options, listeners, shared, lines)
+
+
+def _listen(loaded: Settings) -> list[socket.socket]:
+    """Return the sockets: the proxy's, and that of the metrics if they have a port to themselves."""
+    listeners: list[socket.socket] = []
+    for port in (loaded.port, loaded.metrics_port):
+        if port is not None:
+            try:
+                listeners.append(listen(loaded.host, port))
+            except OSError as error:
+                raise OSError(f"can't listen on {loaded.host}:{port}: {error.strerror or error}") from None
+    return listeners
+
+
+def _inherited(numbers: str) -> list[socket.socket]:
+    return [socket.socket(fileno=int(number)) for number in numbers.split(",")]
+
+
+def _supervise(loaded: Settings, options: argparse.Namespace, workers: int, listeners: list[socket.socket]) -> int:
+    command = [sys.executable, "-m", "ollama_openai_proxy", "serve"]
+    if options.demo:
+        command += ["--demo", "--rate", str(options.rate)]
+    if options.first_look:
+        command.append("--try")
+    with ExitStack() as stack:
+        directory = _shared_directory()
+        stack.callback(shutil.rmtree, directory, ignore_errors=True)
+        supervisor = Supervisor(
+            command,
+            listeners,
+            workers,
+            environ=_environ(directory),
+            stop_within=loaded.drain_timeout + _GRACE_SECONDS,
+            on_dead=partial(forget, directory),
+            log=logging.getLogger(__name__),
+        )
+        status = supervisor.run()
+    logs.lifecycle("stopped", code=status)
+    return status
+
+
+def _environ(directory: Path) -> Mapping[str, str]:
+    return {**os.environ, _METRICS_DIRECTORY: str(directory)}
+
+
+def _shared_directory() -> Path:
+    """Make the directory where the workers share their metrics. Raises OSError."""
+    where = _SHARED_MEMORY if os.access(_SHARED_MEMORY, os.W_OK | os.X_OK) else None
+    try:
+        return Path(tempfile.mkdtemp(prefix="ollama-openai-proxy-", dir=where))
+    except OSError:
+        raise OSError(
+            f"workers need {_SHARED_MEMORY} or TMPDIR to be writable: they share their metrics there"
+        ) from None

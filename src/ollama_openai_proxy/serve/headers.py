@@ -1,0 +1,19 @@
+"""Headers of a request, as ASGI gives them."""
+
+from __future__ import annotations
+
+from starlette.types import Scope
+
+
+def header(scope: Scope, name: bytes) -> str | None:
+    """Return the first header of this name (in lower case), None if there is none."""
+    for key, value in scope["headers"]:
+        if key == name:
+            return bytes(value).decode("latin-1")
+    return None
+
+
+def joined(scope: Scope, name: bytes) -> str | None:
+    """Return all headers of this name as one, as HTTP joins them."""
+    values = [bytes(value).decode("latin-1") for key, value in scope["headers"] if key == name]
+    return ",".join(values) if values else None

@@ -1,0 +1,159 @@
+"""What is said of every request, as plain ASGI: its id, its log line, its figures and its spans.
+
+It is the outermost edge of an exchange: what nobody foresaw ends here, and so does what the end of
+the process cuts short.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import secrets
+from collections.abc import Callable
+from typing import NamedTuple
+
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from ollama_openai_proxy.errors import Draining, ProxyError
+from ollama_openai_proxy.observe.logs import log_exchange
+from ollama_openai_proxy.observe.metrics import Metrics
+from ollama_openai_proxy.observe.record import Record, request_id
+from ollama_openai_proxy.observe.tracing import Trace, Tracer
+from ollama_openai_proxy.serve.headers import header, joined
+from ollama_openai_proxy.serve.lifecycle import Lifecycle
+
+OPERATIONS = frozenset({"/live", "/ready", "/health", "/metrics"})
+_SANE_ID = re.compile(r"[\w.:/+=-]{1,128}", re.ASCII)
+_log = logging.getLogger(__name__)
+
+
+class Told(NamedTuple):
+    """What an exchange tells of itself: by the record, by its trace, and by what it calls when the
+    upstream is asked."""
+
+    record: Record
+    trace: Trace
+    attempted: Callable[[], None]
+
+
+def told(scope: Scope) -> Told:
+    """Return what is told of the request."""
+    found: Told = scope["told"]
+    return found
+
+
+def record_of(scope: Scope) -> Record:
+    """Return the record of the request."""
+    return told(scope).record
+
+
+class Observers(NamedTuple):
+    """Who is told of each exchange."""
+
+    lifecycle: Lifecycle
+    metrics: Metrics
+    tracer: Tracer
+
+
+class Recorder:
+    """Gives each request a record, and tells it when the request has ended."""
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        observers: Observers,
+        render: Callable[[Scope, ProxyError], Response],
+        tell_added: bool = False,
+    ) -> None:
+        """`render` writes an error in the words of the API that was asked; `tell_added` adds a header."""
+        self._app = app
+        self._lifecycle, self._metrics, self._tracer = observers
+        self._render = render
+        self._tell_added = tell_added
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        record = self._begin(scope)
+        noting = self._noting(record, send)
+        if record.path in OPERATIONS:
+            await self._answer(scope, receive, noting)
+            return
+        task = asyncio.current_task()
+        if task is None:
+            raise RuntimeError("a request runs in a task")
+        self._lifecycle.enter(task)
+        self._metrics.began()
+        try:
+            await self._answer(scope, receive, noting)
+        except asyncio.CancelledError:
+            if not self._lifecycle.was_cut(task):
+                raise
+            task.uncancel()
+            await self._fail(Draining(), scope, receive, noting)
+        finally:
+            self._lifecycle.leave(task)
+            self._end(record, scope)
+
+    def _begin(self, scope: Scope) -> Record:
+        given = header(scope, b"x-request-id") or ""
+        record = Record(given if _SANE_ID.fullmatch(given) else secrets.token_hex(16))
+        record.method, record.path = scope["method"], scope["path"]
+        record.front = "operations" if record.path in OPERATIONS else "ollama"
+        trace = self._tracer.begin(record, joined(scope, b"traceparent"), joined(scope, b"tracestate"))
+        record.trace_id = trace.trace_id
+
+        def attempted() -> None:
+            if record.asked is None:
+                self._metrics.called()
+            record.attempted()
+
+        scope["told"] = Told(record, trace, attempted)
+        request_id.set(record.request_id)
+        return record
+
+    def _noting(self, record: Record, send: Send) -> Send:
+        own = (b"x-request-id", record.request_id.encode())
+
+        async def note(message: Message) -> None:
+            if message["type"] == "http.response.body":
+                record.sent(len(message.get("body", b"")))
+            else:
+                record.status = message["status"]
+                message["headers"] = headers = [*message.get("headers", ()), own]
+                if self._lifecycle.draining:
+                    headers.append((b"connection", b"close"))
+                if self._tell_added:
+                    headers.append((b"x-proxy-added-ms", b"%.3f" % (record.so_far() / 1e6)))
+            await send(message)
+
+        return note
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        record = record_of(scope)
+        try:
+            await self._app(scope, receive, send)
+            record.outcome = record.outcome or "ok"
+        except Exception as error:  # noqa: BLE001  # the outermost edge: nobody else answers
+            _log.exception("internal error")
+            record.error = type(error).__name__
+            await self._fail(ProxyError("internal error"), scope, receive, send)
+
+    async def _fail(self, error: ProxyError, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer with the error, unless there is an answer: then the server breaks its connection off."""
+        record = record_of(scope)
+        record.outcome = error.outcome
+        if not record.status:
+            await self._render(scope, error)(scope, receive, send)
+
+    def _end(self, record: Record, scope: Scope) -> None:
+        record.end()
+        route = scope.get("route")
+        record.route = route.path if route else ""
+        self._metrics.ended(record)
+        told(scope).trace.end(record)
+        log_exchange(record)

@@ -1,0 +1,16 @@
+"""A recorder around an application of the test's own."""
+
+from __future__ import annotations
+
+from starlette.types import ASGIApp
+
+from ollama_openai_proxy.observe.metrics import Metrics
+from ollama_openai_proxy.observe.tracing import PassedOn
+from ollama_openai_proxy.serve.lifecycle import Lifecycle
+from ollama_openai_proxy.serve.ollama import render
+from ollama_openai_proxy.serve.recorder import Observers, Recorder
+
+
+def recorded(app: ASGIApp) -> Recorder:
+    """Return the application with a recorder around it, which nobody else looks at."""
+    return Recorder(app, observers=Observers(Lifecycle(), Metrics(version="0"), PassedOn()), render=render)
