@@ -153,6 +153,14 @@ def test_several_addresses(tmp_path: Path, listens_on: str) -> None:
         assert run(tmp_path, settings, command=[*with_hosts, "-", *ALONE]) == (0, "")
 
 
+@pytest.mark.parametrize(("host", "shown"), [("0.0.0.0", "127.0.0.1"), ("::", "[::1]"), ("::1", "[::1]")])  # noqa: S104  # asked at
+def test_address_is_named(tmp_path: Path, host: str, shown: str) -> None:
+    """What is told names the address that was tried."""
+    port = str(free_port())
+    said = f"probe: {shown}:{port} refused the connection\n"
+    assert run(tmp_path, {"PROXY_HOST": host, "PROXY_PORT": port}) == (1, said)
+
+
 @WAYS
 def test_nobody_there(tmp_path: Path, command: list[str]) -> None:
     """With nobody listening it says so."""

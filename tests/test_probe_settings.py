@@ -128,6 +128,7 @@ DOTENV = [
     "=1\nPROXY_PORT=5\n'A\nB'=6\n''=7\nPROXY_HOST=b",
     "OPENAI_API_BASE_URL=http://1.2.3.4:5\n",
     "PROXY_HOST\n=5\nPROXY_PORT 5",
+    "'PROXY_PORT=5\n",
 ]
 
 

@@ -63,13 +63,13 @@ def test_signals_after_the_end(start: Callable[..., Family]) -> None:
 
 @pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])
 def test_second_signal(start: Callable[..., Family], second: signal.Signals) -> None:
-    """K6: a second signal is passed on too, and workers that drain end on it."""
+    """K6: a second signal is passed on as SIGINT, and workers that drain end on it."""
     family = start(2, DRAIN="1000")
     family.send(signal.SIGTERM)
     family.wait_for("signal", 2)
     family.send(second)
     assert family.ended() == 0
-    assert signals_of_workers(family) == {0: ["SIGTERM", "SIGTERM"], 1: ["SIGTERM", "SIGTERM"]}
+    assert signals_of_workers(family) == {0: ["SIGTERM", "SIGINT"], 1: ["SIGTERM", "SIGINT"]}
     assert [line["status"] for line in family.logged("worker ended")] == [0, 0]
     assert [line["signal"] for line in family.logged("stopping at once")] == [second.name]
 
@@ -104,6 +104,7 @@ def test_dead_in_the_drain(start: Callable[..., Family]) -> None:
     family.send(signal.SIGTERM)
     assert family.ended() == 0
     assert len(family.logged("worker started")) == 2
+    assert family.logged("worker ended: replacing it") == []
 
 
 def test_no_start_in_the_drain(start: Callable[..., Family]) -> None:

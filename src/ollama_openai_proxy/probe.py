@@ -37,6 +37,7 @@ def main(arguments: list[str]) -> int:
 
 def probe(host: str, port: int, path: str = "/live") -> int:
     """Ask for the path and return the exit status: 0 if the answer is 200. Its deadline is that of `main`."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  # listening on all, reached on one
     shown = host.rpartition("@")[2] or "localhost"
     shown = ascii(f"[{shown}]:{port}" if ":" in shown else f"{shown}:{port}")[1:-1]
     try:
@@ -117,7 +118,7 @@ def _ask(host: str, port: int, request: bytes) -> bytes:
 
 
 def _connect(host: str, port: int) -> _socket.socket:
-    """Try each address of the host in turn. What listens on all of them is met on the loopback one."""
+    """Try each address of the host in turn."""
     name = host.encode() if host.isascii() else host  # bytes need no codec for international names
     addresses = _socket.getaddrinfo(name or None, port, 0, _socket.SOCK_STREAM)
     problem = OSError(0, "no address")
@@ -125,9 +126,8 @@ def _connect(host: str, port: int) -> _socket.socket:
         connection = _socket.socket(family, kind, protocol)
         if address != addresses[-1][-1]:  # which may take all the time that is left
             connection.settimeout(SECONDS / len(addresses))
-        met = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(str(address[0]), address[0])  # noqa: S104  # listening on all
         try:
-            connection.connect((met, *address[1:]))
+            connection.connect(address)
         except OSError as error:
             connection.close()
             problem = error

@@ -70,9 +70,11 @@ async def _run(loaded: Settings, options: argparse.Namespace, listeners: list[so
         app = create_app(loaded, process)
         for other in others:
             await stack.enter_async_context(serving(MetricsPage(app.state.metrics), listener=other))
-        server = Server(app, app.state.lifecycle, Drain(loaded.drain_delay, loaded.drain_timeout))
-        if options.worker is not None:
-            stack.callback(_follow_parent(server.stop))
+        supervised = options.worker is not None
+        drain = Drain(loaded.drain_delay, loaded.drain_timeout)
+        server = Server(app, app.state.lifecycle, drain, supervised=supervised)
+        if supervised:
+            stack.callback(_follow_parent(server.drain))
         if options.first_look and not options.worker:
             telling = asyncio.create_task(_tell(server, app.state.catalog, listener))
             stack.callback(telling.cancel)

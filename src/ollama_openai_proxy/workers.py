@@ -98,7 +98,8 @@ class Supervisor:
         if number == signal.SIGCHLD:
             return
         if self._stopping:
-            self._send(signal.SIGTERM)
+            # Not SIGTERM again: a service manager may have sent one to each of them, which is no hurry.
+            self._send(signal.SIGINT)
             self._kill_at = min(self._kill_at, time.monotonic() + _HURRY_SECONDS)
             self._log.warning("stopping at once", extra={"signal": _name(number)})
         else:

@@ -21,10 +21,8 @@ OF_THE_HOST = ("sudo apt-get install", "sudo systemctl reload")
 
 def anchors() -> set[str]:
     """The headings, as a link on the page names them."""
-    return {
-        re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-")
-        for heading in re.findall(r"^#+ (.*)$", TEXT, re.MULTILINE)
-    }
+    headings = re.findall(r"^#+ (.*)$", TEXT, re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
 
 
 @pytest.fixture(scope="module")

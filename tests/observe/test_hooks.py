@@ -11,6 +11,7 @@ START = """
 import gc, logging, os, sys, threading, warnings
 from ollama_openai_proxy.observe.logs import configure
 logs = configure("info")
+SECRET = "-".join(["sk", "canary"])
 """
 
 
@@ -34,7 +35,7 @@ def only(script: str, *options: str, status: int = 0) -> dict[str, Any]:
 @pytest.mark.parametrize("end", ["", "logs.close(5)\n"], ids=["running", "closed"])
 def test_uncaught(end: str) -> None:
     """An exception that nobody caught is one line, even after the log was closed; the exit status is 1."""
-    line = only(f"{end}raise RuntimeError('sk-canary')", status=1)
+    line = only(f"{end}raise RuntimeError(SECRET)", status=1)
     assert (line["level"], line["message"]) == ("CRITICAL", "uncaught exception")
     assert line["exc_info"].endswith("RuntimeError (text left out)")
 
@@ -49,7 +50,7 @@ def test_interrupted() -> None:
 def test_thread() -> None:
     """An exception that ends a thread is one line; a thread that exits is none."""
     line = only("""
-def fail(): raise ValueError("sk-canary")
+def fail(): raise ValueError(SECRET)
 for target in (fail, sys.exit):
     thread = threading.Thread(target=target, name="worker")
     thread.start()
@@ -63,8 +64,8 @@ def test_unraisable() -> None:
     """An exception while an object is deleted is one line, which shows nothing of the object but its name."""
     line = only("""
 class Holder:
-    def __repr__(self): return "sk-canary"
-    def __del__(self): raise KeyError("sk-canary")
+    def __repr__(self): return SECRET
+    def __del__(self): raise KeyError(SECRET)
 held = Holder()
 del held
 """)
@@ -97,7 +98,7 @@ def test_task() -> None:
     """K13: a task whose exception nobody fetched is one line."""
     line = only("""
 import asyncio
-async def fail(): raise ValueError("sk-canary")
+async def fail(): raise ValueError(SECRET)
 async def main():
     task = asyncio.create_task(fail())
     await asyncio.wait([task])

@@ -93,6 +93,14 @@ def test_workers_agree_at_once(tmp_path: Path) -> None:
     assert [late.label(known(label)) for label in taken] == taken
 
 
+def test_the_first_names_count(tmp_path: Path) -> None:
+    """If workers add the last names at the same moment, the file has too many, and the first 200 are the ones."""
+    names = [f"model-{number}" for number in range(205)]
+    (tmp_path / "models").write_text("".join(f"{name}\n" for name in (*names[:150], *names)), encoding="utf-8")
+    models = Models(tmp_path / "models")
+    assert [models.label(known(name)) for name in names] == [*names[:MAX_MODELS], *["other"] * 5]
+
+
 @pytest.mark.parametrize("name", ["a\nb", "half \udcff"])
 def test_names_in_the_file(tmp_path: Path, name: str) -> None:
     """No name can break the file in which workers agree."""

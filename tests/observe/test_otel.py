@@ -228,6 +228,7 @@ def test_no_global_state(monkeypatch: pytest.MonkeyPatch, collector: Collector) 
 
 def test_after_the_end(monkeypatch: pytest.MonkeyPatch, collector: Collector, caplog: pytest.LogCaptureFixture) -> None:
     """What ends after the tracer was closed has no spans and no lines; closing twice is no error."""
+    caplog.set_level("INFO")
     with tracing(monkeypatch, collector.url) as tracer:
         record = Record("id-1", front="ollama")
         begun = tracer.begin(record, None, None)

@@ -8,10 +8,18 @@ import time
 
 import pytest
 
-from ollama_openai_proxy.serve.exchange import FINISH_GRACE
-from support.proxy import chat, proxied
+from ollama_openai_proxy.call import Call
+from ollama_openai_proxy.main import create_upstream
+from ollama_openai_proxy.serve.exchange import FINISH_GRACE, Exchange
+from ollama_openai_proxy.serve.server import serving
+from ollama_openai_proxy.translate.ollama.reply import CHAT, Reply, ReplyEncoder
+from ollama_openai_proxy.translate.translator import ReplyTranslator
+from support.asgi import alive
+from support.proxy import chat, proxied, sealed
+from support.rawclient import RawClient
+from support.recording import recorded
 from support.replies import DONE, HI, SSE, body, completion, delta, finish, streamed, text, usage
-from support.scripted import Chunk, Close, End, Hold, Pause, Reset, Step, Wait
+from support.scripted import Chunk, Close, End, Hold, Pause, Reset, Step, Upstream, Wait
 from support.waiting import eventually
 
 EXCHANGES = "ollama_openai_proxy.exchange"
@@ -170,3 +178,30 @@ async def test_what_never_ends_is_let_go() -> None:
         proxy.upstream.script("m", (SSE, Chunk(text("Hi") + finish() + usage() + DONE), Hold()))
         assert (await proxy.chat()).lines[-1]["done"] is True
         await proxy.upstream.peer_left(within=1.5)
+
+
+CALL = Call("/chat/completions", b'{"model":"m"}', "m", streamed=True)
+
+
+class Mistaken(ReplyTranslator):
+    """A translator with a mistake in it, which shows at the second read."""
+
+    reads = 0
+
+    def feed(self, read: bytes, elapsed: int) -> bytes:
+        self.reads += 1
+        if self.reads == 2:
+            raise LookupError("secret-canary")
+        return b'{"first":true}\n'
+
+
+async def test_mistake_of_our_own() -> None:
+    """K12: a stream that breaks by our own mistake ends in a record and in order, and its upstream is let go."""
+    async with Upstream() as backend, create_upstream(sealed(openai_api_base_url=backend.url)) as upstream:
+        backend.script("m", (SSE, Chunk(text("a")), Pause(0.05), Chunk(text("b")), Hold()))
+        translator = Mistaken(ReplyEncoder(Reply(CHAT, "m", arrived=0, streamed=True)))
+        exchange = Exchange(upstream, CALL, translator, on_open=lambda: None)
+        async with serving(alive(recorded(exchange))) as url, RawClient(url) as client:
+            await client.ask("POST", "/api/chat")
+            assert (await client.response()).lines == [{"first": True}, {"error": "internal error"}]
+        await eventually(backend.posts[0].peer_left.is_set)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from starlette.types import ASGIApp, Message
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 Headers = Sequence[tuple[str, str]]
 
@@ -25,3 +25,17 @@ async def call(app: ASGIApp, method: str, path: str = "/", headers: Headers = ()
     await app(scope, receive, send)
     (start,) = started
     return start["status"], [(name.decode(), value.decode("latin-1")) for name, value in start["headers"]]
+
+
+def alive(app: ASGIApp) -> ASGIApp:
+    """Return an application that starts and ends in order, and is this one in between."""
+
+    async def living(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "lifespan":
+            await app(scope, receive, send)
+            return
+        for stage in ("startup", "shutdown"):
+            await receive()
+            await send({"type": f"lifespan.{stage}.complete"})
+
+    return living

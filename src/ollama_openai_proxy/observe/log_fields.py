@@ -24,9 +24,8 @@ def message_of(line: logging.LogRecord) -> str:
     if isinstance(line.args, tuple) and any(isinstance(arg, BaseException) for arg in line.args):
         return str(line.msg) % tuple(_text(arg) if isinstance(arg, BaseException) else arg for arg in line.args)
     message = line.getMessage()
-    if (
-        line.name == "asyncio"
-    ):  # after the first line and a bracket come values: a task's result, a callback's arguments
+    if line.name == "asyncio":
+        # After the first line and a bracket come values: a task's result, a callback's arguments.
         return message.partition("\n")[0].partition("(")[0]
     return without_texts(message).strip("\n") if "\n" in message else message
 

@@ -132,7 +132,7 @@ class LineWriter:
 
     def _run(self) -> None:
         ended = False
-        while not ended and not self._abandoned and (line := self._lines.get()) is not None:
+        while not ended and (line := self._lines.get()) is not None:
             time.sleep(_GATHER)
             batch = [line]
             for following in self._waiting():

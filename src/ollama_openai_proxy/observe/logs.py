@@ -77,30 +77,28 @@ def log_exchange(record: Record) -> None:
     """Write the one line of an exchange. It holds nothing of what was asked or answered."""
     first = record.first_byte
     tokens = {"prompt": record.prompt_tokens, "completion": record.completion_tokens}
-    known: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "request_id": record.request_id,
         "front": record.front,
         "route": record.route,
-        "method": record.method[:_MAX_NAME],
         "path": "" if record.route else record.path[:_MAX_NAME],
+        "method": record.method[:_MAX_NAME],
         "model": record.model[:_MAX_NAME],
         "upstream": record.upstream,
-        "ttft_ms": None if first is None else _milliseconds(first - record.started),
-        "added_ms": _milliseconds(record.added) if record.added else None,
-        "tokens": {name: count for name, count in tokens.items() if count is not None},
-        "err_class": record.error,
-        "trace_id": record.trace_id,
-    }
-    fields = {name: value for name, value in known.items() if value not in ("", None, {})}
-    fields |= {
         "status": record.status,
         "outcome": record.outcome or "internal",
         "attempts": record.attempts,
+        "ttft_ms": None if first is None else _milliseconds(first - record.started),
         "dur_ms": _milliseconds(record.duration),
         "in_bytes": record.bytes_in,
         "out_bytes": record.bytes_out,
+        "tokens": {name: count for name, count in tokens.items() if count is not None},
         "client_gone": record.client_gone,
+        "err_class": record.error,
+        "added_ms": _milliseconds(record.added) if record.added else None,
+        "trace_id": record.trace_id,
     }
+    fields = {name: value for name, value in fields.items() if value not in ("", None, {})}
     _exchanges.info("exchange", extra=fields)
 
 

@@ -59,7 +59,9 @@ class Figures:
 
     def _define_exchanges(self) -> None:
         front_route = ("front", "route")
-        text = "Exchanges that ended, by API, route, model that the backend knows, and how they ended."
+        text = (
+            "Exchanges that ended, by outcome; `model` is one of the first 200 that the backend knows, other or none."
+        )
         self.exchanges = Labelled(self._counter("exchanges_total", text, (*front_route, "model", "outcome")).labels)
         text = "Seconds from an exchange's arrival to its end, whatever its outcome; streams included."
         self.durations = Labelled(self._histogram("exchange_duration_seconds", text, _DURATIONS, front_route).labels)

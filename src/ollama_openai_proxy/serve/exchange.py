@@ -19,7 +19,7 @@ from ollama_openai_proxy.upstream import Reply, Upstream
 # How long an answer that has its finish reason waits for a usage chunk that may never come.
 FINISH_GRACE = 2.0
 # How long, at the end of the process, a client may take to take the record that tells why its stream ends.
-LAST_WORDS = 1.0
+LAST_WORDS = 2.0
 
 _OPERATIONS = {"/completions": "text_completion", "/embeddings": "embeddings"}
 

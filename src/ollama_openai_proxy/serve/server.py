@@ -7,7 +7,7 @@ import logging
 import signal
 import socket
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import NamedTuple
 
 import uvicorn
@@ -19,7 +19,7 @@ from ollama_openai_proxy.serve.sockets import address, listen
 _log = logging.getLogger(__name__)
 _KEEP_ALIVE_SECONDS = 75  # longer than what load balancers keep
 # What the last words to clients may take, at the end, before their connections are aborted.
-_FLUSH_SECONDS = 1.0
+_FLUSH_SECONDS = 1.0  # less than LAST_WORDS of an exchange
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -46,8 +46,13 @@ class Server(uvicorn.Server):
         drain: Drain | None = None,
         *,
         handle_signals: bool = True,
+        supervised: bool = False,
     ) -> None:
-        """`lifecycle`: that of the application, None for one which is only a part of the process."""
+        """`lifecycle`: that of the application, None for one which is only a part of the process.
+
+        To a supervised server a second SIGTERM says nothing new, for systemd sends one to each process beside
+        that of the supervisor, who sends SIGINT to make it hurry.
+        """
         super().__init__(
             uvicorn.Config(
                 app,
@@ -62,10 +67,12 @@ class Server(uvicorn.Server):
             )
         )
         self._handle_signals = handle_signals
+        self._on_term = self.drain if supervised else self.stop
         self._lifecycle = lifecycle or Lifecycle()
         self._drain = drain or Drain()
         self._draining: asyncio.Task[None] | None = None
         self._ending: asyncio.Task[None] | None = None
+        self._exits = asyncio.Event()
         self.listening = asyncio.Event()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -75,17 +82,33 @@ class Server(uvicorn.Server):
             self._lifecycle.change("ready", address=where)
             self.listening.set()
 
+    async def main_loop(self) -> None:
+        """Wait for the end; once a second there is a new date. uvicorn's own wakes ten times as often."""
+        while not await self.on_tick(0):
+            with suppress(TimeoutError):
+                async with asyncio.timeout(1):
+                    await self._exits.wait()
+
+    def _exit(self) -> None:
+        self.should_exit = True
+        self._exits.set()
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         await super().shutdown(sockets)
         self._lifecycle.change("stopped", code=0)
 
-    def stop(self) -> None:
-        """Begin to drain; the second time, end at once."""
+    def drain(self) -> None:
+        """Begin to drain, unless that was done."""
         if self._draining is None:
             # At once, and not when the task first runs: readiness is asked meanwhile.
             delay = self._lifecycle.delay(self._drain.delay) if self.started else 0.0
             self._lifecycle.change("draining", delay=delay, timeout=self._drain.timeout)
             self._draining = asyncio.create_task(self._drained(delay))
+
+    def stop(self) -> None:
+        """Begin to drain; the second time, end at once."""
+        if self._draining is None:
+            self.drain()
         elif self._ending is None:
             self._draining.cancel()
             self._ending = asyncio.create_task(self._ended())
@@ -93,12 +116,12 @@ class Server(uvicorn.Server):
     async def _drained(self, delay: float) -> None:
         deadline = asyncio.get_running_loop().time() + self._drain.timeout
         await asyncio.sleep(delay)
-        self.should_exit = True
+        self._exit()
         await asyncio.sleep(deadline - asyncio.get_running_loop().time())
         await self._ended()
 
     async def _ended(self) -> None:
-        self.should_exit = True
+        self._exit()
         if cut := self._lifecycle.cut():
             _log.warning("ended %d exchanges that were not ready in time", cut)
         await asyncio.sleep(_FLUSH_SECONDS)
@@ -109,11 +132,11 @@ class Server(uvicorn.Server):
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Take signals in the loop; uvicorn's own way raises them again after the end."""
-        signals = _SIGNALS if self._handle_signals else ()
+        before = {number: signal.getsignal(number) for number in _SIGNALS} if self._handle_signals else {}
+        signals = [number for number, handler in before.items() if handler != signal.SIG_IGN]  # `nohup` has its way
         loop = asyncio.get_running_loop()
-        before = {number: signal.getsignal(number) for number in signals}
         for number in signals:
-            loop.add_signal_handler(number, self.stop)
+            loop.add_signal_handler(number, self.stop if number == signal.SIGINT else self._on_term)
         try:
             yield
         finally:

@@ -1,0 +1,136 @@
+"""A proxy that is replaced while it is busy (G12, K2): real processes, real signals, nobody notices."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from support.command import Served, served
+from support.proxy import chat
+from support.rawclient import RawClient, Response
+from support.replies import DONE, SSE, finish, text, usage
+from support.scripted import Chunk, End, Pause, Upstream, Wait
+from support.waiting import SECONDS, eventually
+
+TOKENS = 20
+SHORT = (SSE, Chunk(text("a")), Pause(0.02), Chunk(finish() + usage() + DONE), End())
+
+
+@pytest.fixture
+async def upstream() -> AsyncIterator[Upstream]:
+    async with Upstream() as backend:
+        yield backend
+
+
+@asynccontextmanager
+async def instance(folder: Path, upstream: Upstream, **settings: str) -> AsyncIterator[Served]:
+    """Run a proxy in a process of its own, in front of the backend."""
+    await asyncio.to_thread(folder.mkdir)
+    given = {"OPENAI_API_BASE_URL": upstream.url, "FORWARD_UNKNOWN_MODELS": "true", **settings}
+    starting = served(folder, "serve", **given)
+    proxy = await asyncio.to_thread(starting.__enter__)
+    try:
+        yield proxy
+    finally:
+        await asyncio.to_thread(starting.__exit__, None, None, None)
+
+
+async def asked(url: str, path: str, body: object = None) -> Response:
+    async with asyncio.timeout(SECONDS), RawClient(url) as client:
+        await client.ask("POST" if body else "GET", path, body)
+        return await client.response()
+
+
+async def is_ready(proxy: Served) -> bool:
+    with suppress(OSError, EOFError):
+        return (await asked(proxy.url, "/ready")).status == 200
+    return False
+
+
+class Balancer:
+    """Sends to the first instance that says it is ready, as it was seen to be a moment ago."""
+
+    def __init__(self, *instances: Served) -> None:
+        self._instances = instances
+        self.current = instances[0]
+
+    async def look(self) -> None:
+        """Look again and again, until cancelled."""
+        while True:
+            for one in self._instances:
+                if await is_ready(one):
+                    self.current = one
+                    break
+            await asyncio.sleep(0.05)
+
+
+async def load(balancer: Balancer, until: Callable[[], bool], endings: list[bool]) -> None:
+    """Ask for one stream after another, and note how each has ended."""
+    while not until():
+        try:
+            response = await asked(balancer.current.url, "/api/chat", chat("short"))
+            endings.append(response.lines[-1]["done"] is True and response.lines[0]["message"]["content"] == "a")
+        except (OSError, EOFError):
+            endings.append(False)
+
+
+async def test_rolling_replacement(tmp_path: Path, upstream: Upstream) -> None:
+    """G12: with streams running and others starting, no exchange fails while one instance replaces another."""
+    barrier = asyncio.Event()
+    upstream.script("short", SHORT)
+    upstream.script("long", (SSE, Chunk(text("a")), Wait(barrier), Chunk(text("b") + finish() + usage() + DONE), End()))
+    async with (
+        instance(tmp_path / "old", upstream, DRAIN_DELAY="1") as old,
+        instance(tmp_path / "new", upstream) as new,
+        asyncio.TaskGroup() as tasks,
+    ):
+        balancer, endings, done = Balancer(old, new), list[bool](), asyncio.Event()
+        looking = tasks.create_task(balancer.look())
+        long = [tasks.create_task(asked(old.url, "/api/chat", chat("long"))) for _ in range(25)]
+        await eventually(lambda: len(upstream.posts) == len(long))
+        clients = [tasks.create_task(load(balancer, done.is_set, endings)) for _ in range(8)]
+        await eventually(lambda: len(endings) > 20)
+        old.process.send_signal(signal.SIGTERM)
+        await eventually(lambda: balancer.current is new)
+        before = len(endings)
+        await asyncio.sleep(1.2)  # past the delay: the old one listens no more
+        barrier.set()
+        await eventually(lambda: old.process.poll() is not None)
+        done.set()
+        await asyncio.wait(clients)
+        looking.cancel()
+        assert old.process.returncode == 0
+        assert len(endings) > before
+        assert all(endings)
+        assert [task.result().lines[-1]["done"] for task in long] == [True] * len(long)
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+async def test_signal_in_mid_token(tmp_path: Path, upstream: Upstream, workers: str) -> None:
+    """G11, T9: ten times, a signal in the middle of a token under load: what runs ends whole, the status is 0."""
+    piece = text("€")
+    cut = len(piece) - 8  # within the character
+    for attempt in range(10 if workers == "1" else 3):
+        barrier, model = asyncio.Event(), f"mid-{attempt}"
+        whole = Chunk(piece[cut:]), Chunk(finish() + usage() + DONE), End()
+        upstream.script(model, (SSE, Chunk(text("a")), Chunk(piece[:cut]), Wait(barrier), *whole))
+        settings = {"DRAIN_DELAY": "0", "WORKERS": workers}
+        async with instance(tmp_path / model, upstream, **settings) as proxy, asyncio.TaskGroup() as tasks:
+            asked_before = len(upstream.posts)
+            running = [tasks.create_task(asked(proxy.url, "/api/chat", chat(model))) for _ in range(10)]
+            await eventually(lambda before=asked_before: len(upstream.posts) == before + 10)
+            proxy.process.send_signal(signal.SIGTERM if attempt % 2 else signal.SIGINT)
+            await eventually(lambda log=proxy: '"draining"' in log.out)
+            barrier.set()
+            endings = [(await task).lines for task in running]
+            await eventually(lambda process=proxy.process: process.poll() is not None)
+            assert proxy.process.returncode == 0
+            assert proxy.err == ""
+        for lines in endings:
+            assert "".join(line["message"]["content"] for line in lines) == "a€"
+            assert lines[-1]["done"] is True

@@ -1,0 +1,130 @@
+"""What is thought of the backend, from what was seen of it."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from ollama_openai_proxy.errors import (
+    ModelNotFound,
+    ProxyError,
+    UpstreamBroken,
+    UpstreamRefused,
+    UpstreamTimeout,
+    UpstreamUnauthorised,
+    UpstreamUnreachable,
+)
+from ollama_openai_proxy.observe.metrics import Metrics
+from ollama_openai_proxy.serve.health import UpstreamHealth
+
+DOWN = UpstreamUnreachable("the upstream refused the connection")
+
+
+class Watched:
+    """The health of an upstream, at a time that the test sets."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+        self.metrics = Metrics(version="0")
+        self.health = UpstreamHealth("default", self.metrics, lambda: self.now)
+
+    def saw(self, *endings: ProxyError | None) -> str:
+        for ending in endings:
+            self.health.ended(ending)
+        return self.health.status
+
+    def figure(self, name: str) -> float:
+        page, _ = self.metrics.render("")
+        return float(next(line for line in page.decode().splitlines() if line.startswith(name)).rpartition(" ")[2])
+
+
+@pytest.fixture
+def watched() -> Watched:
+    return Watched()
+
+
+def test_nothing_seen(watched: Watched) -> None:
+    """Before the first call nothing is known, and nothing is claimed."""
+    assert watched.health.picture() == {"name": "default", "status": "unknown"}
+
+
+def test_success(watched: Watched) -> None:
+    """The picture tells the last outcome and its age in seconds."""
+    watched.saw(None)
+    watched.now += 3.5
+    assert watched.health.picture() == {
+        "name": "default",
+        "status": "healthy",
+        "last_outcome": "ok",
+        "last_outcome_age_seconds": 3.5,
+        "consecutive_failures": 0,
+        "last_success_age_seconds": 3.5,
+    }
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        UpstreamRefused("context length", status=400, outcome="up_4xx"),
+        UpstreamRefused("slow down", status=429, outcome="up_429"),
+        ModelNotFound("m"),
+    ],
+    ids=lambda error: error.outcome,
+)
+def test_refusals_are_answers(watched: Watched, refusal: ProxyError) -> None:
+    """A backend that refuses what a client asked for works; a circuit must not open by it (suna#4821)."""
+    assert watched.saw(None, refusal, refusal, refusal, refusal) == "healthy"
+    assert watched.health.picture()["last_outcome"] == refusal.outcome
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [DOWN, UpstreamTimeout("late"), UpstreamBroken("cut"), UpstreamRefused("oops", outcome="up_5xx")],
+    ids=lambda error: error.outcome,
+)
+def test_failures(watched: Watched, failure: ProxyError) -> None:
+    """One failure after a success is a mishap, three in a row are none; one success mends it."""
+    assert watched.saw(None, failure) == "degraded"
+    assert watched.saw(failure) == "degraded"
+    assert watched.saw(failure) == "unhealthy"
+    assert watched.saw(None) == "healthy"
+
+
+def test_never_reached(watched: Watched) -> None:
+    """K8: a backend that has never answered is unhealthy by its first failure."""
+    assert watched.saw(DOWN) == "unhealthy"
+
+
+def test_rejected_key(watched: Watched) -> None:
+    """A key that is not accepted makes every call fail until somebody mends it."""
+    assert watched.saw(None, UpstreamUnauthorised()) == "unhealthy"
+    assert watched.health.picture()["last_outcome"] == "up_4xx"
+
+
+def test_figures(watched: Watched) -> None:
+    """Attempts, retries, connections and errors are counted under the upstream's name."""
+    watched.health.attempted()
+    watched.health.connected(reused=False)
+    watched.health.connected(reused=True)
+    watched.health.retried("stale_connection")
+    watched.saw(None)
+    assert watched.figure('ollama_proxy_upstream_up{upstream="default"}') == 1
+    watched.saw(*[DOWN] * 3)
+    assert watched.figure('ollama_proxy_upstream_up{upstream="default"}') == 0
+    assert watched.figure('ollama_proxy_upstream_attempts_total{upstream="default"}') == 1
+    assert watched.figure('ollama_proxy_upstream_connections_total{upstream="default",use="new"}') == 1
+    assert watched.figure('ollama_proxy_upstream_connections_total{upstream="default",use="reused"}') == 1
+    assert watched.figure('ollama_proxy_upstream_retries_total{reason="stale_connection",upstream="default"}') == 1
+    assert watched.figure('ollama_proxy_upstream_errors_total{outcome="up_connect",upstream="default"}') == 3
+
+
+def test_changes_are_told(watched: Watched, caplog: pytest.LogCaptureFixture) -> None:
+    """A change is one line in the log, what stays as it is none; a first success is no news."""
+    caplog.set_level(logging.INFO)
+    watched.saw(None, None, DOWN, DOWN, DOWN, DOWN, None)
+    assert [record.getMessage() for record in caplog.records] == [
+        "the upstream is degraded",
+        "the upstream is unhealthy",
+        "the upstream is healthy",
+    ]
