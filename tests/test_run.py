@@ -1,10 +1,16 @@
 """`serve`: what a start needs, and what it says when it can't."""
 
 import json
+import os
+import signal
 import socket
 from pathlib import Path
 
-from support.command import DEMO, one_line, run
+import httpx
+import pytest
+
+from support.command import DEMO, PROMPTLY, one_line, parsed, run, served
+from support.processes import eventually, free_port
 
 
 def test_no_backend(tmp_path: Path) -> None:
@@ -34,3 +40,104 @@ def test_unknown_address(tmp_path: Path) -> None:
     assert done.returncode == 1
     told = json.loads(one_line(done.stderr))
     assert told["message"].startswith("can't listen on no-such-host.invalid:0: ")
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"DRAIN_DELAY": "10", "DRAIN_TIMEOUT": "5"}, ["DRAIN_TIMEOUT", "DRAIN_DELAY"]),
+        ({"METRICS_PORT": "9464", "METRICS_ENABLED": "false"}, ["METRICS_PORT", "METRICS_ENABLED"]),
+        ({"METRICS_PORT": "8080", "PROXY_PORT": "8080"}, ["METRICS_PORT"]),
+        ({"WORKERS": "0"}, ["WORKERS"]),
+    ],
+    ids=lambda value: "-".join(value) if isinstance(value, list) else "",
+)
+def test_settings_that_contradict(tmp_path: Path, settings: dict[str, str], words: list[str]) -> None:
+    """Bad input: settings that can't both be meant stop the start, before anything listens, with one line."""
+    done = run(tmp_path, *DEMO, **settings)
+    assert (done.returncode, done.stdout) == (2, "")
+    told = json.loads(one_line(done.stderr))
+    assert told["level"] == "CRITICAL"
+    assert all(word in told["message"] for word in words)
+
+
+def test_failed_start_for_people(tmp_path: Path) -> None:
+    """With LOG_FORMAT=text what stops the start is a plain line."""
+    done = run(tmp_path, "serve", LOG_FORMAT="text")
+    assert one_line(done.stderr).startswith("ollama-openai-proxy: OPENAI_API_BASE_URL is not set")
+
+
+def test_misused(tmp_path: Path) -> None:
+    """A command that makes no sense is one line, too, and status 2."""
+    for arguments in (["serve", "--no-such-option"], ["serve", "--workers", "many"], ["serve", "--workers", "0"], []):
+        done = run(tmp_path, *arguments, OPENAI_API_BASE_URL="http://127.0.0.1:1/v1")
+        assert done.returncode == 2
+        assert json.loads(one_line(done.stderr))["level"] == "CRITICAL"
+
+
+def figures(url: str) -> dict[str, float]:
+    """Return all figures, by name and labels."""
+    page = httpx.get(f"{url}/metrics", trust_env=False).text
+    pairs = (line.rpartition(" ") for line in page.splitlines() if not line.startswith("#"))
+    return {name: float(value) for name, _, value in pairs}
+
+
+ASKED = 'ollama_proxy_exchanges_total{front="ollama",model="demo",outcome="ok",route="/api/chat"}'
+BODY = {"model": "demo", "messages": [{"role": "user", "content": "Hi"}], "stream": False}
+
+
+def workers_of(parent: int) -> list[int]:
+    children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+    return [int(child) for child in children]
+
+
+def test_workers(tmp_path: Path) -> None:
+    """G14, K10: the figures of several workers are exact sums, also when one of them was killed and replaced."""
+    with served(tmp_path, *DEMO, WORKERS="2", DRAIN_DELAY="0") as proxy:
+        eventually(lambda: proxy.out.count('"ready"') == 2, within=PROMPTLY)
+        assert figures(proxy.url).get(ASKED) is None
+        for _ in range(30):
+            assert httpx.post(f"{proxy.url}/api/chat", json=BODY, trust_env=False).status_code == 200
+        eventually(lambda: figures(proxy.url)[ASKED] == 30, within=PROMPTLY)
+        first, second = workers_of(proxy.process.pid)
+        os.kill(first, signal.SIGKILL)
+        eventually(lambda: proxy.out.count('"ready"') == 3, within=PROMPTLY)
+        assert first not in workers_of(proxy.process.pid)
+        assert second in workers_of(proxy.process.pid)
+        for _ in range(30):
+            assert httpx.post(f"{proxy.url}/api/chat", json=BODY, trust_env=False).status_code == 200
+        eventually(lambda: figures(proxy.url)[ASKED] == 60, within=PROMPTLY)
+        assert figures(proxy.url)["ollama_proxy_exchanges_in_flight"] == 0
+        workers = workers_of(proxy.process.pid)
+        proxy.process.send_signal(signal.SIGTERM)
+        assert proxy.process.wait(timeout=PROMPTLY) == 0
+        assert not any(Path(f"/proc/{worker}").exists() for worker in workers)
+        assert parsed(proxy.out)[-1]["state"] == "stopped"
+        assert proxy.err == ""
+
+
+def test_workers_leave_nothing(tmp_path: Path) -> None:
+    """P5: what workers share of their metrics is gone with them."""
+    with served(tmp_path, *DEMO, WORKERS="2", DRAIN_DELAY="0") as proxy:
+        (worker, _) = workers_of(proxy.process.pid)
+        environ = Path(f"/proc/{worker}/environ").read_bytes().split(b"\0")
+        (shared,) = (item.partition(b"=")[2] for item in environ if item.startswith(b"PROMETHEUS_MULTIPROC_DIR="))
+        assert Path(os.fsdecode(shared)).is_dir()
+        proxy.process.send_signal(signal.SIGTERM)
+        assert proxy.process.wait(timeout=PROMPTLY) == 0
+    assert not Path(os.fsdecode(shared)).exists()
+
+
+def test_foreign_metrics_directory(tmp_path: Path) -> None:
+    """A directory that another program's metrics are shared in is none of our business."""
+    with served(tmp_path, *DEMO, PROMETHEUS_MULTIPROC_DIR=str(tmp_path / "nowhere")) as proxy:
+        assert "ollama_proxy_build_info" in httpx.get(f"{proxy.url}/metrics", trust_env=False).text
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_port_of_the_metrics(tmp_path: Path, workers: str) -> None:
+    """With METRICS_PORT the metrics are there, and not with the proxy."""
+    port = free_port()
+    with served(tmp_path, *DEMO, METRICS_PORT=str(port), WORKERS=workers) as proxy:
+        assert "ollama_proxy_build_info" in httpx.get(f"http://127.0.0.1:{port}/metrics", trust_env=False).text
+        assert httpx.get(f"{proxy.url}/metrics", trust_env=False).status_code == 404

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from ollama_openai_proxy.call import Call
 from ollama_openai_proxy.deadlines import Timeouts
 from ollama_openai_proxy.errors import (
     ModelNotFound,
@@ -19,7 +20,7 @@ from ollama_openai_proxy.errors import (
     UpstreamUnauthorised,
     UpstreamUnreachable,
 )
-from ollama_openai_proxy.upstream import Call, Reply, Upstream
+from ollama_openai_proxy.upstream import Reply, Upstream
 from support.replies import SSE, body
 from support.scripted import Chunk, Close, End, Flood, Hold, Pause, Reset, Send, Status, Step
 from support.scripted import Upstream as Backend

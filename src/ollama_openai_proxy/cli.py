@@ -41,7 +41,7 @@ class _Parser(argparse.ArgumentParser):
 
 def _format() -> logs.Format:
     """Return how a line is written while the settings are not known to be valid."""
-    asked = os.environ.get("LOG_FORMAT", "").strip().lower()
+    asked = os.environ.get("LOG_FORMAT", "").strip().strip("\"'").lower()
     return "text" if asked == "text" or (not asked and sys.stderr.isatty()) else "json"
 
 

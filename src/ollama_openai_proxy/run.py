@@ -50,7 +50,8 @@ def serve(loaded: Settings, options: argparse.Namespace) -> int:
     if workers < 1:
         logs.fail("--workers must be at least 1", fmt=fmt)
         return MISUSED
-    lines = logs.configure(loaded.log_level, fmt=fmt, version=__version__, environment=loaded.env)
+    colour = False if os.environ.get("NO_COLOR") else None  # https://no-color.org
+    lines = logs.configure(loaded.log_level, fmt=fmt, version=__version__, environment=loaded.env, colour=colour)
     try:
         return _serve(loaded, options, workers, lines)
     except OSError as error:

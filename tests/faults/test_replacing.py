@@ -7,6 +7,7 @@ import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,7 +18,6 @@ from support.replies import DONE, SSE, finish, text, usage
 from support.scripted import Chunk, End, Pause, Upstream, Wait
 from support.waiting import SECONDS, eventually
 
-TOKENS = 20
 SHORT = (SSE, Chunk(text("a")), Pause(0.02), Chunk(finish() + usage() + DONE), End())
 
 
@@ -110,27 +110,33 @@ async def test_rolling_replacement(tmp_path: Path, upstream: Upstream) -> None:
         assert [task.result().lines[-1]["done"] for task in long] == [True] * len(long)
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
-async def test_signal_in_mid_token(tmp_path: Path, upstream: Upstream, workers: str) -> None:
-    """G11, T9: ten times, a signal in the middle of a token under load: what runs ends whole, the status is 0."""
-    piece = text("€")
-    cut = len(piece) - 8  # within the character
-    for attempt in range(10 if workers == "1" else 3):
-        barrier, model = asyncio.Event(), f"mid-{attempt}"
-        whole = Chunk(piece[cut:]), Chunk(finish() + usage() + DONE), End()
-        upstream.script(model, (SSE, Chunk(text("a")), Chunk(piece[:cut]), Wait(barrier), *whole))
-        settings = {"DRAIN_DELAY": "0", "WORKERS": workers}
-        async with instance(tmp_path / model, upstream, **settings) as proxy, asyncio.TaskGroup() as tasks:
-            asked_before = len(upstream.posts)
-            running = [tasks.create_task(asked(proxy.url, "/api/chat", chat(model))) for _ in range(10)]
-            await eventually(lambda before=asked_before: len(upstream.posts) == before + 10)
-            proxy.process.send_signal(signal.SIGTERM if attempt % 2 else signal.SIGINT)
-            await eventually(lambda log=proxy: '"draining"' in log.out)
-            barrier.set()
-            endings = [(await task).lines for task in running]
-            await eventually(lambda process=proxy.process: process.poll() is not None)
-            assert proxy.process.returncode == 0
-            assert proxy.err == ""
-        for lines in endings:
+@pytest.mark.parametrize(("workers", "attempts"), [("1", 10), ("2", 3)])
+async def test_signal_in_mid_token(tmp_path: Path, upstream: Upstream, workers: str, attempts: int) -> None:
+    """G11, T9: again and again, a signal in the middle of a token under load: what runs ends whole, the status is 0."""
+    for attempt in range(attempts):
+        number = signal.SIGTERM if attempt % 2 else signal.SIGINT
+        for lines in await ended_in_mid_token(tmp_path / str(attempt), upstream, number, WORKERS=workers):
             assert "".join(line["message"]["content"] for line in lines) == "a€"
             assert lines[-1]["done"] is True
+
+
+async def ended_in_mid_token(
+    folder: Path, upstream: Upstream, number: signal.Signals, **settings: str
+) -> list[list[Any]]:
+    """Signal a proxy while ten streams are within a character; return the lines of each."""
+    barrier, model = asyncio.Event(), folder.name
+    piece = text("?").replace(b"?", "€".encode())
+    middle = piece.index(b"\xe2") + 2
+    rest = Chunk(piece[middle:]), Chunk(finish() + usage() + DONE), End()
+    upstream.script(model, (SSE, Chunk(text("a")), Chunk(piece[:middle]), Wait(barrier), *rest))
+    async with instance(folder, upstream, DRAIN_DELAY="0", **settings) as proxy, asyncio.TaskGroup() as tasks:
+        wanted = len(upstream.posts) + 10
+        running = [tasks.create_task(asked(proxy.url, "/api/chat", chat(model))) for _ in range(10)]
+        await eventually(lambda: len(upstream.posts) == wanted)
+        proxy.process.send_signal(number)
+        await eventually(lambda: '"draining"' in proxy.out)
+        barrier.set()
+        endings = [(await task).lines for task in running]
+        await eventually(lambda: proxy.process.poll() is not None)
+        assert (proxy.process.returncode, proxy.err) == (0, "")
+    return endings

@@ -1,10 +1,12 @@
 """The command, run as its users run it: arguments and environment in; lines, signals and exit status out."""
 
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from support.processes import answers, eventually, free_port
 
@@ -67,3 +69,10 @@ def served(folder: Path, *arguments: str, **settings: str) -> Iterator[Served]:
 def one_line(text: str) -> str:
     (line,) = text.splitlines()
     return line
+
+
+def parsed(output: str) -> list[dict[str, Any]]:
+    """Return the objects of a log; an error if any line is something else."""
+    lines = [json.loads(line) for line in output.splitlines()]
+    assert all(isinstance(line, dict) for line in lines)
+    return lines

@@ -7,6 +7,7 @@ import json
 import pytest
 
 from ollama_openai_proxy.errors import ProxyError, UpstreamBroken, UpstreamRefused
+from ollama_openai_proxy.translate.events import Facts, Usage
 from ollama_openai_proxy.translate.ollama.errors import error_record
 from ollama_openai_proxy.translate.ollama.reply import CHAT, GENERATE, Reply, ReplyEncoder, Shape
 from ollama_openai_proxy.translate.openai.reply import MAX_BODY
@@ -190,10 +191,10 @@ def test_the_media_type_is_the_clients(streamed: bool, media_type: str) -> None:
 def whole(fail: ProxyError | None = None) -> WholeTranslator:
     """A translator that says what it was given, or fails."""
 
-    def translate(body: bytes, opened: int, elapsed: int) -> bytes:
+    def translate(body: bytes, opened: int, elapsed: int) -> tuple[bytes, Usage]:
         if fail:
             raise fail
-        return b"%s %d %d" % (body, opened, elapsed)
+        return b"%s %d %d" % (body, opened, elapsed), Usage(5)
 
     return WholeTranslator(translate, error_record)
 
@@ -207,6 +208,29 @@ def test_a_body_is_translated_once_it_is_whole() -> None:
     assert translator.close(10) == b"ab 7 10"
     assert (translator.done, translator.failure) == (True, None)
     assert translator.media_type == "application/json; charset=utf-8"
+
+
+def test_what_a_body_has_cost_is_known_when_it_is_whole() -> None:
+    """What the upstream says it spent is there for who counts, once the body has been read; before, nothing is."""
+    translator = whole()
+    assert translator.facts() == Facts()
+    translator.feed(b"a", 8)
+    translator.close(10)
+    assert translator.facts() == Facts(Usage(5))
+
+
+def test_what_a_stream_was() -> None:
+    """The tokens as the backend counts them, its finish reason, and when the first and the last piece came."""
+    translator = chat(streamed=True)
+    translator.open("text/event-stream", 5)
+    assert translator.facts() == Facts()
+    for elapsed, content in ((10, "a"), (20, "b"), (35, "c")):
+        translator.feed(b'data: {"choices":[{"delta":{"content":"%s"}}]}\n\n' % content.encode(), elapsed)
+    translator.feed(b'data: {"choices":[{"delta":{},"finish_reason":"length"}]}\n\n', 40)
+    translator.feed(b'data: {"choices":[],"usage":{"prompt_tokens":3,"completion_tokens":9}}\n\ndata: [DONE]\n\n', 50)
+    facts = translator.facts()
+    assert (facts.usage.prompt_tokens, facts.usage.completion_tokens) == (3, 9)
+    assert (facts.finish_reason, facts.first_token, facts.last_token) == ("length", 10, 35)
 
 
 def test_a_body_that_is_none_is_a_failure() -> None:

@@ -154,6 +154,6 @@ class Recorder:
         record.end()
         route = scope.get("route")
         record.route = route.path if route else ""
+        log_exchange(record)
         self._metrics.ended(record)
         told(scope).trace.end(record)
-        log_exchange(record)
