@@ -58,17 +58,18 @@ def _is_for_people() -> bool:
     return asked == "text" or (not asked and bool(sys.stderr) and sys.stderr.isatty())
 
 
-def _tell(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+def _tell(_kind: type[BaseException], error: BaseException, _trace: TracebackType | None) -> None:
     """Write what ended the process as one line of JSON: logging may not be there yet."""
     import json  # noqa: PLC0415  # only for a process that has failed
-    import traceback  # noqa: PLC0415  # the same
     from datetime import UTC, datetime  # noqa: PLC0415  # the same
+
+    from ollama_openai_proxy.observe.tracebacks import describe, summary  # noqa: PLC0415  # the same
 
     line = {
         "time": datetime.now(UTC).isoformat(),
         "level": "CRITICAL",
-        "message": f"{kind.__name__}: {error}",
-        "exc_info": "".join(traceback.format_exception(kind, error, trace)),
+        "message": summary(error),
+        "exc_info": describe(error),
     }
     sys.stderr.write(json.dumps(line) + "\n")
 

@@ -26,6 +26,9 @@ def main(arguments: list[str] | None = None) -> int:
         from ollama_openai_proxy.check import run as check  # noqa: PLC0415  # see above
 
         return check(loaded, options.model)
+    if options.worker is None:
+        # Not ours: prometheus_client would take it for the directory of our workers as soon as it is imported.
+        os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)
     from ollama_openai_proxy.run import serve  # noqa: PLC0415  # see above
 
     return serve(loaded, options)

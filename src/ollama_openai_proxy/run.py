@@ -63,8 +63,7 @@ def serve(loaded: Settings, options: argparse.Namespace) -> int:
 
 def _serve(loaded: Settings, options: argparse.Namespace, workers: int, lines: logs.Logs) -> int:
     listeners = _inherited(options.fds) if options.fds else _listen(loaded)
-    directory = os.environ.pop(_METRICS_DIRECTORY, None)  # which is ours, or none of our business
-    shared = Path(directory) if directory and options.worker is not None else None
+    shared = Path(os.environ[_METRICS_DIRECTORY]) if options.worker is not None else None
     if shared:
         share(shared, options.worker)
     if options.worker is None:

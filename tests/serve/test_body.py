@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from support.proxy import chat, proxied
+from support.proxy import HELLO, chat, proxied
 from support.replies import HI
 
 TOO_LARGE = {"error": "request body too large"}
@@ -32,7 +32,7 @@ async def test_content_type_does_not_matter(content_type: str | None) -> None:
         headers = [f"Content-Type: {content_type}"] if content_type else []
         response = await proxy.ask("POST", "/api/chat", chat(), *headers)
         assert response.status == 200
-        assert proxy.upstream.posts[0].json["messages"] == [{"role": "user", "content": "Hello"}]
+        assert proxy.upstream.posts[0].json["messages"] == HELLO
 
 
 async def test_accept_does_not_matter() -> None:

@@ -16,7 +16,8 @@ from support.scripted import Upstream
 from support.waiting import eventually, no_errors, no_tasks_left
 
 KEY = "test-key-0123456789"
-HELLO = [{"role": "user", "content": "Hello"}]
+PROMPT = "canary-of-all-prompts"  # what no log may hold, in the whole run
+HELLO = [{"role": "user", "content": f"Hello {PROMPT}"}]
 
 
 class SealedSettings(Settings):

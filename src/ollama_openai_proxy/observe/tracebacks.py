@@ -20,7 +20,10 @@ _FRAMES = 30  # of one traceback: those next to the failure
 _CHAIN = 8  # exceptions that led to one another
 _GROUP = 4  # exceptions of a group
 _DEPTH = 2  # groups in groups
-_OF_NAMES = (NameError, UnboundLocalError, ImportError, ModuleNotFoundError, AttributeError, RecursionError)
+_OF_NAMES = (
+    *(NameError, UnboundLocalError, ImportError, ModuleNotFoundError, AttributeError, RecursionError),
+    *(SyntaxError, IndentationError),
+)
 _CAUSE = "\nThe above exception was the direct cause of the following exception:\n\n"
 _CONTEXT = "\nDuring handling of the above exception, another exception occurred:\n\n"
 _BEGINNING = "Traceback (most recent call last):"

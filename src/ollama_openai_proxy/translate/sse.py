@@ -82,6 +82,7 @@ class Splitter:
             elif self._data:
                 self._dispatch(out)
             else:
+                self._started = True
                 self._name = b""
 
     def _normalise(self, read: bytes) -> bytes:
@@ -107,6 +108,7 @@ class Splitter:
         elif not self._started and line.startswith(BOM):
             self._started = True
             self._field(line[len(BOM) :])
+        self._started = True
 
     def _add(self, data: bytes) -> None:
         self._data.append(data)
@@ -115,7 +117,6 @@ class Splitter:
             raise UpstreamBroken(TOO_LARGE)
 
     def _dispatch(self, out: list[Event]) -> None:
-        self._started = True
         data = self._data[0] if len(self._data) == 1 else b"\n".join(self._data)
         if data:
             out.append((self._name, data))

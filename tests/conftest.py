@@ -1,0 +1,45 @@
+"""What holds for the run of all tests."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ollama_openai_proxy.observe.log_json import JsonLines
+from support.proxy import KEY, PROMPT
+
+# What tests call the files that a proxy's output goes to.
+LOGS = ("*.log", "out", "err")
+
+
+class Written(logging.Handler):
+    """What was logged in this process, as it would be written, if it should not have been."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.private: list[str] = []
+        self.setFormatter(JsonLines())
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if is_private(line := self.format(record)):
+            self.private.append(line)
+
+
+def is_private(text: str) -> bool:
+    return KEY in text or PROMPT in text
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nothing_private_is_logged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """M3, M4: in the whole run no line of a log holds the key or the prompt that the tests use."""
+    written = Written()
+    logging.getLogger("ollama_openai_proxy").addHandler(written)
+    for name in ("uvicorn.error", "aiohttp", "asyncio"):
+        logging.getLogger(name).addHandler(written)
+    yield
+    files = [path for pattern in LOGS for path in Path(tmp_path_factory.getbasetemp()).rglob(pattern) if path.is_file()]
+    private = [str(path) for path in files if is_private(path.read_text(encoding="utf-8", errors="replace"))]
+    assert written.private + private == []
