@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,7 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from support.command import DEMO, NOWHERE, PROMPTLY, served
+from support.command import DEMO, NOWHERE, PROMPTLY, parsed, served
 from support.processes import answers, eventually
 from support.scripted import Upstream
 
@@ -28,6 +30,48 @@ def test_signal(tmp_path: Path, number: signal.Signals) -> None:
     states = [line["state"] for line in lines if line["message"] == "lifecycle"]
     assert states == ["starting", "ready", "draining", "stopped"]
     assert lines[-1]["code"] == 0
+
+
+UNSHARE = ("unshare", "--user", "--map-root-user", "--pid", "--fork", "--kill-child")
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_first_process(tmp_path: Path, number: signal.Signals, workers: str) -> None:
+    """P2, G11: as process 1 of a container a signal ends it with status 0, and all it says are lines of JSON."""
+    allowed = (
+        shutil.which(UNSHARE[0]) and not subprocess.run([*UNSHARE, "true"], capture_output=True, check=False).returncode
+    )  # noqa: S603  # a tool of util-linux
+    if not allowed:
+        pytest.skip("a namespace of processes is not allowed here")
+    with served(tmp_path, *DEMO, prefix=UNSHARE, WORKERS=workers, PATH=os.environ["PATH"]) as proxy:
+        (first,) = children(proxy.process.pid)
+        os.kill(first, number)
+        assert proxy.process.wait(timeout=PROMPTLY) == 0
+        assert proxy.err == ""
+        assert parsed(proxy.out)[-1]["state"] == "stopped"
+
+
+def children(parent: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{parent}/task/{parent}/children").read_text().split()]
+
+
+def test_parent_is_killed(tmp_path: Path) -> None:
+    """K7: workers whose parent was killed drain and end by themselves."""
+    with served(tmp_path, *DEMO, WORKERS="2", DRAIN_DELAY="0") as proxy:
+        eventually(lambda: proxy.out.count('"ready"') == 2, within=PROMPTLY)
+        workers = children(proxy.process.pid)
+        proxy.process.kill()
+        eventually(lambda: proxy.out.count('"stopped"') == 2, within=PROMPTLY)
+        eventually(lambda: not any(map(runs, workers)), within=PROMPTLY)
+
+
+def runs(process: int) -> bool:
+    """Whether the process has not ended; who reaps it does not matter here."""
+    try:
+        return "State:\tZ" not in Path(f"/proc/{process}/status").read_text()
+    except FileNotFoundError:
+        return False
 
 
 def test_any_locale(tmp_path: Path) -> None:

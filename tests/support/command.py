@@ -3,7 +3,7 @@
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -49,14 +49,15 @@ class Served:
 
 
 @contextmanager
-def served(folder: Path, *arguments: str, **settings: str) -> Iterator[Served]:
-    """Run `serve` until the block ends; the block begins when it answers."""
+def served(folder: Path, *arguments: str, prefix: Sequence[str] = (), **settings: str) -> Iterator[Served]:
+    """Run `serve` until the block ends; the block begins when it answers. `prefix` is a command that runs it."""
     port = free_port()
     environment = {"PROXY_PORT": str(port), **settings}
+    command = [*prefix, *COMMAND, *arguments]
     with (
         (folder / "out").open("wb") as out,
         (folder / "err").open("wb") as err,
-        subprocess.Popen([*COMMAND, *arguments], cwd=folder, env=environment, stdout=out, stderr=err) as process,  # noqa: S603  # our own command
+        subprocess.Popen(command, cwd=folder, env=environment, stdout=out, stderr=err) as process,  # noqa: S603  # our own command
     ):
         running = Served(folder, process, port)
         try:
