@@ -41,7 +41,7 @@ def test_first_process(tmp_path: Path, number: signal.Signals, workers: str) -> 
     """P2, G11: as process 1 of a container a signal ends it with status 0, and all it says are lines of JSON."""
     allowed = (
         shutil.which(UNSHARE[0]) and not subprocess.run([*UNSHARE, "true"], capture_output=True, check=False).returncode
-    )  # noqa: S603  # a tool of util-linux
+    )  # a tool of util-linux
     if not allowed:
         pytest.skip("a namespace of processes is not allowed here")
     with served(tmp_path, *DEMO, prefix=UNSHARE, WORKERS=workers, PATH=os.environ["PATH"]) as proxy:

@@ -75,6 +75,8 @@ def configure(
 
 def log_exchange(record: Record) -> None:
     """Write the one line of an exchange. It holds nothing of what was asked or answered."""
+    if not _exchanges.isEnabledFor(logging.INFO):
+        return
     first = record.first_byte
     tokens = {"prompt": record.prompt_tokens, "completion": record.completion_tokens}
     fields: dict[str, Any] = {
