@@ -19,5 +19,5 @@ def test_unwatched() -> None:
     nobody.attempted()
     nobody.connected(reused=True)
     nobody.retried("stale_connection")
-    nobody.ended(None)
-    nobody.ended(UpstreamBroken("cut"))
+    nobody.ended(Call("/models"), None)
+    nobody.ended(Call("/models"), UpstreamBroken("cut"))

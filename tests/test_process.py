@@ -141,3 +141,31 @@ def test_demo_ignores_the_backend(tmp_path: Path) -> None:
         models = httpx.get(f"{proxy.url}/api/tags", trust_env=False).json()["models"]
         assert "demo:latest" in [model["name"] for model in models]
         assert "canary" not in proxy.out + proxy.err
+
+
+def test_first_look_for_machines(tmp_path: Path) -> None:
+    """G13: who asks for JSON gets nothing else, from a first look neither."""
+    with served(tmp_path, "serve", "--try", "--rate", "0", LOG_FORMAT="json", DRAIN_DELAY="0") as proxy:
+        proxy.process.send_signal(signal.SIGTERM)
+        assert proxy.process.wait(timeout=PROMPTLY) == 0
+        assert [line["state"] for line in parsed(proxy.out)] == ["starting", "ready", "draining", "stopped"]
+
+
+@pytest.mark.parametrize("closed", ["0<&-", "1>&- 2>&-", "0<&- 1>&- 2>&-"])
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_closed_descriptors(tmp_path: Path, closed: str, workers: str) -> None:
+    """K11: a process that was started with its standard descriptors closed serves, and ends in order."""
+    shell = ("/bin/sh", "-c", f'exec "$@" {closed}', "sh")
+    with served(tmp_path, *DEMO, prefix=shell, DRAIN_DELAY="0", WORKERS=workers) as proxy:
+        assert answers(f"{proxy.url}/api/version")
+        proxy.process.send_signal(signal.SIGTERM)
+        assert proxy.process.wait(timeout=PROMPTLY) == 0
+
+
+def test_upgrades_are_no_news(tmp_path: Path) -> None:
+    """A client that asks for an upgrade is served without it, and can't fill the log with warnings."""
+    upgrade = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Key": "eA=="}
+    with served(tmp_path, *DEMO) as proxy:
+        assert httpx.get(f"{proxy.url}/api/version", headers=upgrade, trust_env=False).status_code == 200
+        eventually(lambda: "/api/version" in proxy.out, within=PROMPTLY)
+        assert {line["level"] for line in parsed(proxy.out)} == {"INFO"}

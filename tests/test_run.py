@@ -69,10 +69,23 @@ def test_failed_start_for_people(tmp_path: Path) -> None:
 
 def test_misused(tmp_path: Path) -> None:
     """A command that makes no sense is one line, too, and status 2."""
-    for arguments in (["serve", "--no-such-option"], ["serve", "--workers", "many"], ["serve", "--workers", "0"], []):
-        done = run(tmp_path, *arguments, OPENAI_API_BASE_URL="http://127.0.0.1:1/v1")
+    for options in (["--no-such-option"], ["--workers", "many"], ["--workers", "0"], ["--worker", "2"], ["more"]):
+        done = run(tmp_path, "serve", *options, OPENAI_API_BASE_URL="http://127.0.0.1:1/v1")
         assert done.returncode == 2
         assert json.loads(one_line(done.stderr))["level"] == "CRITICAL"
+
+
+@pytest.mark.parametrize("rate", ["nan", "-1", "inf", "fast"])
+def test_rate(tmp_path: Path, rate: str) -> None:
+    """A rate that is none is refused."""
+    assert run(tmp_path, "serve", "--demo", "--rate", rate).returncode == 2
+
+
+def test_host_that_is_none(tmp_path: Path) -> None:
+    """K9: a name that can't be one is one line, too."""
+    done = run(tmp_path, *DEMO, PROXY_HOST="..a")
+    assert done.returncode == 1
+    assert json.loads(one_line(done.stderr))["message"].startswith("can't listen on ..a:")
 
 
 def figures(url: str) -> dict[str, float]:
@@ -119,13 +132,36 @@ def test_workers(tmp_path: Path) -> None:
 def test_workers_leave_nothing(tmp_path: Path) -> None:
     """P5: what workers share of their metrics is gone with them."""
     with served(tmp_path, *DEMO, WORKERS="2", DRAIN_DELAY="0") as proxy:
-        (worker, _) = workers_of(proxy.process.pid)
-        environ = Path(f"/proc/{worker}/environ").read_bytes().split(b"\0")
-        (shared,) = (item.partition(b"=")[2] for item in environ if item.startswith(b"PROMETHEUS_MULTIPROC_DIR="))
-        assert Path(os.fsdecode(shared)).is_dir()
+        shared = directory_of(workers_of(proxy.process.pid)[0])
+        assert shared.is_dir()
         proxy.process.send_signal(signal.SIGTERM)
         assert proxy.process.wait(timeout=PROMPTLY) == 0
-    assert not Path(os.fsdecode(shared)).exists()
+    assert not shared.exists()
+
+
+def test_leftovers_of_the_killed(tmp_path: Path) -> None:
+    """K7: what a supervisor that was killed has left is gone after the next start; what is in use is not."""
+    with served(tmp_path, *DEMO, WORKERS="2", TMPDIR=str(tmp_path)) as proxy:
+        shared = directory_of(workers_of(proxy.process.pid)[0])
+        proxy.process.kill()
+    assert shared.is_dir()
+    with served(tmp_path, *DEMO, WORKERS="2", DRAIN_DELAY="0") as proxy:
+        assert not shared.exists()
+        first = directory_of(workers_of(proxy.process.pid)[0])
+        with served(tmp_path, *DEMO, WORKERS="2", DRAIN_DELAY="0") as other:
+            assert first.is_dir()
+            other.process.send_signal(signal.SIGTERM)
+            assert other.process.wait(timeout=PROMPTLY) == 0
+        proxy.process.send_signal(signal.SIGTERM)
+        assert proxy.process.wait(timeout=PROMPTLY) == 0
+    assert not first.exists()
+
+
+def directory_of(worker: int) -> Path:
+    """Return where the worker shares its metrics."""
+    environ = Path(f"/proc/{worker}/environ").read_bytes().split(b"\0")
+    (shared,) = (item.partition(b"=")[2] for item in environ if item.startswith(b"PROMETHEUS_MULTIPROC_DIR="))
+    return Path(os.fsdecode(shared))
 
 
 def test_foreign_metrics_directory(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ def main() -> int:
         from ollama_openai_proxy import probe  # noqa: PLC0415  # nothing else, for it runs every few seconds
 
         return probe.main(arguments[1:])
+    _open_standard_descriptors()
     checking = arguments[:1] == ["check"]
     # Whoever stops a server gets what was asked for; whoever stops a check has no result.
     _end_on_signals(status=None if checking else 0)
@@ -32,6 +33,15 @@ def main() -> int:
     status = cli.main(arguments)
     _end_on_signals(status)  # the loop took them and left Python's own
     return status
+
+
+def _open_standard_descriptors() -> None:
+    """Keep 0, 1 and 2 from being sockets, where they were closed: others write to them, and libuv aborts over it."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # it gets the lowest number that is free
 
 
 def _end_on_signals(status: int | None) -> None:

@@ -20,7 +20,7 @@ class Watcher(Protocol):
     def retried(self, reason: str) -> None:
         """It is sent once more, because of `stale_connection` or `stream_options`."""
 
-    def ended(self, error: ProxyError | None) -> None:
+    def ended(self, call: Call, error: ProxyError | None) -> None:
         """The reply is whole, or this is why there is none.
 
         `open` tells of errors only; whoever reads a reply tells how that went.
@@ -33,7 +33,7 @@ class Unwatched:
     def attempted(self) -> None: ...
     def connected(self, *, reused: bool) -> None: ...
     def retried(self, reason: str) -> None: ...
-    def ended(self, error: ProxyError | None) -> None: ...
+    def ended(self, call: Call, error: ProxyError | None) -> None: ...
 
 
 def _nobody() -> None:

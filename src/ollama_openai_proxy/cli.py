@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import sys
 from typing import NoReturn
@@ -26,7 +27,7 @@ def main(arguments: list[str] | None = None) -> int:
         from ollama_openai_proxy.check import run as check  # noqa: PLC0415  # see above
 
         return check(loaded, options.model)
-    if options.worker is None:
+    if options.slot is None:
         # Not ours: prometheus_client would take it for the directory of our workers as soon as it is imported.
         os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)
     from ollama_openai_proxy.run import serve  # noqa: PLC0415  # see above
@@ -42,6 +43,13 @@ class _Parser(argparse.ArgumentParser):
         raise SystemExit(MISUSED)
 
 
+def _rate(text: str) -> float:
+    rate = float(text)
+    if not 0 <= rate < math.inf:
+        raise ValueError
+    return rate
+
+
 def _format() -> logs.Format:
     """Return how a line is written while the settings are not known to be valid."""
     asked = os.environ.get("LOG_FORMAT", "").strip().strip("\"'").lower()
@@ -55,9 +63,9 @@ def _parser() -> argparse.ArgumentParser:
         "Settings come from the environment and from .env.",
     )
     commands = parser.add_subparsers(dest="command", required=True)
-    serve = commands.add_parser("serve", help="serve Ollama's API")
+    serve = commands.add_parser("serve", help="serve Ollama's API", allow_abbrev=False)
     serve.add_argument("--demo", action="store_true", help="use the embedded backend: no key, no network, no model")
-    serve.add_argument("--rate", type=float, default=50.0, help="its tokens per second, 0 for all at once (50)")
+    serve.add_argument("--rate", type=_rate, default=50.0, help="its tokens per second, 0 for all at once (50)")
     serve.add_argument("--workers", type=int, help="how many processes serve (WORKERS)")
     serve.add_argument(
         "--try",
@@ -66,7 +74,7 @@ def _parser() -> argparse.ArgumentParser:
         help="print how to try it, and use the embedded backend if no other is set",
     )
     # What a worker is told by its supervisor: its place, and the sockets that it inherits.
-    serve.add_argument("--worker", type=int, help=argparse.SUPPRESS)
+    serve.add_argument("--slot", type=int, help=argparse.SUPPRESS)
     serve.add_argument("--fds", help=argparse.SUPPRESS)
     checking = commands.add_parser("check", help="check the settings, the backend, its key, models and streaming")
     checking.add_argument("--model", help="the model to stream one token from; default: the first that chats")

@@ -18,7 +18,7 @@ from ollama_openai_proxy.call import Watcher
 from ollama_openai_proxy.deadlines import Timeouts
 from ollama_openai_proxy.errors import ProxyError
 from ollama_openai_proxy.observe.metrics import Metrics
-from ollama_openai_proxy.observe.pulse import beat
+from ollama_openai_proxy.observe.pulse import Pulse
 from ollama_openai_proxy.observe.tracing import PassedOn, Tracer
 from ollama_openai_proxy.serve import ollama
 from ollama_openai_proxy.serve.catalog import Catalog
@@ -74,7 +74,8 @@ def create_app(settings: Settings, process: Process | None = None) -> FastAPI:
     """
     process = process or Process()
     metrics = Metrics(version=__version__, workers_directory=process.workers_directory)
-    health = UpstreamHealth(Upstream.name, metrics)
+    pulse = Pulse(metrics)
+    health = UpstreamHealth(Upstream.name, metrics, decides_readiness=settings.ready_needs_upstream)
     upstream = create_upstream(settings, health)
     catalog = create_catalog(settings, upstream)
 
@@ -83,15 +84,16 @@ def create_app(settings: Settings, process: Process | None = None) -> FastAPI:
         async with AsyncExitStack() as stack:
             stack.push_async_callback(asyncio.to_thread, process.tracer.close, _FLUSH_SECONDS)
             await stack.enter_async_context(upstream)
-            for work in (catalog.run(), beat(metrics, process.lines_dropped)):
+            in_flight = app.state.lifecycle.running
+            for work in (catalog.run(), pulse.beat(in_flight, process.lines_dropped)):
                 stack.push_async_callback(_cancel, asyncio.create_task(work))
             yield
 
     app = FastAPI(lifespan=lifespan, openapi_url=None, redirect_slashes=False)
     app.state.catalog, app.state.metrics, app.state.lifecycle = catalog, metrics, Lifecycle(metrics)
     loaded = LoadedModels(settings.keep_alive, time.monotonic)
-    api = ollama.OllamaApi(upstream, catalog, loaded, max_body=settings.max_body_size, version=settings.ollama_version)
-    api.register(app)
+    services = ollama.Services(upstream, catalog, loaded, pulse)
+    ollama.OllamaApi(services, max_body=settings.max_body_size, version=settings.ollama_version).register(app)
     _add_operations(app, settings, health)
     app.add_exception_handler(ProxyError, ollama.on_error)
     app.add_exception_handler(HTTPException, on_http_error)

@@ -8,7 +8,7 @@ import logging
 import os
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 from importlib.util import find_spec
 from pathlib import Path
@@ -21,6 +21,7 @@ from ollama_openai_proxy.main import Process, create_app
 from ollama_openai_proxy.observe.logs import Logs
 from ollama_openai_proxy.observe.tracing import create_tracer
 from ollama_openai_proxy.serve.catalog import Catalog
+from ollama_openai_proxy.serve.middleware import OriginGuard
 from ollama_openai_proxy.serve.operations import MetricsPage
 from ollama_openai_proxy.serve.server import Drain, Server, serving
 from ollama_openai_proxy.settings import Settings
@@ -28,6 +29,12 @@ from ollama_openai_proxy.translate.ollama.catalog import capabilities
 
 FAILED = 1
 
+_FLUSH_SECONDS = 1.0
+_NO_NEWS = (
+    "ASGI callable returned without completing response",
+    "Unsupported upgrade request",
+    "No supported WebSocket library detected",
+)
 _HOW_TO_TRY = """
 Listening on {url}. Try it:
 
@@ -56,26 +63,38 @@ def run(
         environment=loaded.env,
     )
     process = Process(tracer, workers_directory, lambda: lines.dropped)
-    return uvloop.run(_run(loaded, options, listeners, process))
+    return uvloop.run(_to_the_end(_run(loaded, options, listeners, process), lines))
+
+
+async def _to_the_end(running: Coroutine[None, None, int], lines: Logs) -> int:
+    """Leave the process as soon as all is done.
+
+    To close the loop would be to wait for its threads, and one of them may look up a name for minutes.
+    """
+    status = await running
+    lines.close(_FLUSH_SECONDS)
+    if sys.stdout:  # it may have been closed before we began
+        sys.stdout.flush()
+    os._exit(status)
 
 
 async def _run(loaded: Settings, options: argparse.Namespace, listeners: list[socket.socket], process: Process) -> int:
     listener, *others = listeners
+    logging.getLogger("uvicorn.error").addFilter(_is_news)
     async with AsyncExitStack() as stack:
         if options.demo:
             url = await stack.enter_async_context(serving(demo.create_demo(rate=options.rate)))
-            # Its failures are on purpose, and what uvicorn says of them is no news.
-            logging.getLogger("uvicorn.error").addFilter(_is_not_about_demo)
             loaded = loaded.model_copy(update={"openai_api_base_url": f"{url}/v1", "openai_api_key": None})
         app = create_app(loaded, process)
         for other in others:
-            await stack.enter_async_context(serving(MetricsPage(app.state.metrics), listener=other))
-        supervised = options.worker is not None
+            page = OriginGuard(MetricsPage(app.state.metrics), origins=loaded.origins, check_host=loaded.is_loopback)
+            await stack.enter_async_context(serving(page, listener=other))
+        supervised = options.slot is not None
         drain = Drain(loaded.drain_delay, loaded.drain_timeout)
         server = Server(app, app.state.lifecycle, drain, supervised=supervised)
         if supervised:
             stack.callback(_follow_parent(server.drain))
-        if options.first_look and not options.worker:
+        if options.tell and not options.slot:
             telling = asyncio.create_task(_tell(server, app.state.catalog, listener))
             stack.callback(telling.cancel)
         await server.serve(sockets=[listener])
@@ -105,5 +124,10 @@ async def _tell(server: Server, catalog: Catalog, listener: socket.socket) -> No
     print(_HOW_TO_TRY.format(url=url, model=names[0] if names else "MODEL", python=python), flush=True)
 
 
-def _is_not_about_demo(line: logging.LogRecord) -> bool:
-    return "ASGI callable returned without completing response" not in line.getMessage()
+def _is_news(line: logging.LogRecord) -> bool:
+    """Whether uvicorn says what nothing else does.
+
+    A client can ask for an upgrade as often as it likes. An answer that was broken off has a line of its own; in the
+    embedded backend it is on purpose.
+    """
+    return not line.getMessage().startswith(_NO_NEWS)

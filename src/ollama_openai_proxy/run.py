@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import fcntl
 import logging
 import os
 import shutil
@@ -29,9 +30,10 @@ _DEMO = f"{_NO_BACKEND}: starting with the embedded demo backend"
 _METRICS_DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"
 # Always a file system in memory, in a container whose root can't be written, too.
 _SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  # a directory of its own is made there
+_PREFIX = "ollama-openai-proxy-"
 _FLUSH_SECONDS = 1.0
 # What workers may take beyond their own deadline before they are killed.
-_GRACE_SECONDS = 5.0
+_GRACE_SECONDS = 10.0
 
 
 def serve(loaded: Settings, options: argparse.Namespace) -> int:
@@ -43,9 +45,10 @@ def serve(loaded: Settings, options: argparse.Namespace) -> int:
         if not options.first_look:
             logs.fail(f"{_NO_BACKEND}: give the URL of a backend, or use `serve --demo`", fmt=fmt)
             return MISUSED
-        if options.worker is None:
+        if options.slot is None and fmt == "text":
             print(_DEMO, flush=True)
         options.demo = True
+    options.tell = options.first_look and fmt == "text"
     workers = loaded.workers if options.workers is None else options.workers
     if workers < 1:
         logs.fail("--workers must be at least 1", fmt=fmt)
@@ -63,10 +66,10 @@ def serve(loaded: Settings, options: argparse.Namespace) -> int:
 
 def _serve(loaded: Settings, options: argparse.Namespace, workers: int, lines: logs.Logs) -> int:
     listeners = _inherited(options.fds) if options.fds else _listen(loaded)
-    shared = Path(os.environ[_METRICS_DIRECTORY]) if options.worker is not None else None
+    shared = Path(os.environ[_METRICS_DIRECTORY]) if options.slot is not None else None
     if shared:
-        share(shared, options.worker)
-    if options.worker is None:
+        share(shared, options.slot)
+    if options.slot is None:
         logs.lifecycle("starting", workers=workers)
         if workers > 1:
             return _supervise(loaded, options, workers, listeners)
@@ -85,6 +88,8 @@ def _listen(loaded: Settings) -> list[socket.socket]:
                 listeners.append(listen(loaded.host, port))
             except OSError as error:
                 raise OSError(f"can't listen on {loaded.host}:{port}: {error.strerror or error}") from None
+            except UnicodeError:
+                raise OSError(f"can't listen on {loaded.host}:{port}: no such name") from None
     return listeners
 
 
@@ -101,6 +106,7 @@ def _supervise(loaded: Settings, options: argparse.Namespace, workers: int, list
     with ExitStack() as stack:
         directory = _shared_directory()
         stack.callback(shutil.rmtree, directory, ignore_errors=True)
+        stack.callback(os.close, _hold(directory))
         supervisor = Supervisor(
             command,
             listeners,
@@ -119,11 +125,37 @@ def _environ(directory: Path) -> Mapping[str, str]:
     return {**os.environ, _METRICS_DIRECTORY: str(directory)}
 
 
-def _shared_directory() -> Path:
-    """Make the directory where the workers share their metrics. Raises OSError."""
-    where = _SHARED_MEMORY if os.access(_SHARED_MEMORY, os.W_OK | os.X_OK) else None
+def _hold(directory: Path) -> int:
+    """Lock the directory for as long as this process lives, however it ends. Return what to close."""
+    descriptor = os.open(directory, os.O_RDONLY)
+    fcntl.flock(descriptor, fcntl.LOCK_SH)
+    return descriptor
+
+
+def _is_held(directory: Path) -> bool:
+    """Whether somebody uses it, or it is none of ours."""
     try:
-        return Path(tempfile.mkdtemp(prefix="ollama-openai-proxy-", dir=where))
+        descriptor = os.open(directory, os.O_RDONLY)
+    except OSError:
+        return True
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    else:
+        return False
+    finally:
+        os.close(descriptor)
+
+
+def _shared_directory() -> Path:
+    """Make the directory where the workers share their metrics, and remove those of the dead. Raises OSError."""
+    where = _SHARED_MEMORY if os.access(_SHARED_MEMORY, os.W_OK | os.X_OK) else Path(tempfile.gettempdir())
+    for left in where.glob(f"{_PREFIX}*"):
+        if not _is_held(left):
+            shutil.rmtree(left, ignore_errors=True)
+    try:
+        return Path(tempfile.mkdtemp(prefix=_PREFIX, dir=where))
     except OSError:
         raise OSError(
             f"workers need {_SHARED_MEMORY} or TMPDIR to be writable: they share their metrics there"

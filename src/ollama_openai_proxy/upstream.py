@@ -129,7 +129,7 @@ class Upstream:
                 self.watcher.retried("stream_options")
                 return await self._open(call._replace(body=call.without_usage()))
         except ProxyError as error:
-            self.watcher.ended(error)
+            self.watcher.ended(call, error)
             raise
 
     async def _open(self, call: Call) -> Reply:
@@ -152,7 +152,7 @@ class Upstream:
                 return await self._fetch(call, limit)
         except TimeoutError:
             late = UpstreamTimeout("the upstream did not answer in time")
-            self.watcher.ended(late)
+            self.watcher.ended(call, late)
             raise late from None
 
     async def _fetch(self, call: Call, limit: int) -> bytes:
@@ -164,11 +164,11 @@ class Upstream:
                 if len(body) > limit:
                     raise UpstreamBroken("the upstream's response is too large")
         except UpstreamError as error:
-            self.watcher.ended(error)
+            self.watcher.ended(call, error)
             raise
         finally:
             reply.close()
-        self.watcher.ended(None)
+        self.watcher.ended(call, None)
         return bytes(body)
 
     def _session(self, connector: aiohttp.TCPConnector) -> aiohttp.ClientSession:

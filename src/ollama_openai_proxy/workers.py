@@ -1,6 +1,6 @@
 """Several worker processes on the same listening sockets, and the small parent that keeps them running.
 
-The parent knows neither the application nor asyncio. A worker is a new process: the command with `--worker SLOT --fds
+The parent knows neither the application nor asyncio. A worker is a new process: the command with `--slot SLOT --fds
 3,4`, the sockets under those numbers, and as standard input a pipe in which nothing is ever written: it ends when the
 parent has ended, however that came. Each worker leads a process group, so that a terminal's Ctrl-C reaches only the
 parent.
@@ -176,7 +176,7 @@ class Supervisor:
 
     def _start(self, slot: _Slot, lifeline: int) -> None:
         sockets = [listener.fileno() for listener in self._listeners]
-        command = [*self._command, "--worker", str(slot.number), "--fds", ",".join(map(str, sockets))]
+        command = [*self._command, "--slot", str(slot.number), "--fds", ",".join(map(str, sockets))]
         first, slot.started, slot.due = not slot.started, time.monotonic(), None
         try:
             slot.pid = os.posix_spawnp(

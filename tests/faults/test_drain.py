@@ -6,8 +6,9 @@ import asyncio
 import logging
 import os
 import signal
+import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import pytest
 from fastapi import FastAPI
@@ -230,3 +231,42 @@ async def test_figures() -> None:
         assert end.figure("ollama_proxy_drain_cut_total") == 1
         assert end.figure('ollama_proxy_streams_broken_total{outcome="draining"}') == 1
         assert end.figure("ollama_proxy_exchanges_in_flight") == 0
+
+
+async def test_timeout_shorter_than_the_default_delay() -> None:
+    """K3: a deadline that was set is kept, also where the delay that was not set would be longer."""
+    async with ending(Drain(None, 0.3)) as end, end.proxy.client() as client:
+        end.proxy.upstream.script("m", (SSE, Chunk(text("a")), Hold()))
+        await client.ask("POST", "/api/chat", chat())
+        await client.read_until(b'"content":"a"')
+        started = time.monotonic()
+        await end.signalled()
+        await end.ended()
+        assert time.monotonic() - started < 4
+
+
+async def test_whole_answer_is_not_cut(caplog: pytest.LogCaptureFixture) -> None:
+    """K2: an answer that the client has is whole, though the backend keeps its own open: it is not counted as cut."""
+    caplog.set_level(logging.INFO, EXCHANGES)
+    async with ending(Drain(LONG, LONG)) as end, end.proxy.client() as client:
+        end.proxy.upstream.script("m", (SSE, Chunk(text("a") + finish() + usage() + DONE), Hold()))
+        await client.ask("POST", "/api/chat", chat())
+        await client.read_until(b'"done":true')
+        await end.signalled()
+        await end.signalled()
+        await end.ended()
+        assert end.figure("ollama_proxy_drain_cut_total") == 0
+    assert [line.__dict__["outcome"] for line in caplog.records if line.name == EXCHANGES] == ["ok"]
+
+
+async def test_connections_that_come_last() -> None:
+    """K1: connections that come while the listener is closed, and say nothing, do not hold up the end."""
+    async with ending(Drain(0, LONG)) as end:
+        clients = [end.proxy.client() for _ in range(200)]
+        await end.signalled()
+        for client in clients:
+            with suppress(OSError):
+                await client.__aenter__()
+        await end.ended()
+        for client in clients:
+            client.close()

@@ -6,7 +6,7 @@ import asyncio
 import time
 
 from ollama_openai_proxy.observe.metrics import Metrics
-from ollama_openai_proxy.observe.pulse import beat
+from ollama_openai_proxy.observe.pulse import Pulse, rest_after
 from support.waiting import eventually
 
 
@@ -18,7 +18,7 @@ def figure(metrics: Metrics, name: str) -> float:
 async def test_lag() -> None:
     """A loop that was blocked for a while was late by about as much."""
     metrics = Metrics(version="0")
-    beating = asyncio.create_task(beat(metrics, int))
+    beating = asyncio.create_task(Pulse(metrics).beat(int, int))
     await asyncio.sleep(0)
     time.sleep(0.7)  # noqa: ASYNC251  # that is the fault
     await eventually(lambda: figure(metrics, "ollama_proxy_event_loop_lag_seconds_count"))
@@ -29,6 +29,39 @@ async def test_lag() -> None:
 async def test_dropped_lines() -> None:
     """K11: lines that the log has dropped are counted."""
     metrics = Metrics(version="0")
-    beating = asyncio.create_task(beat(metrics, lambda: 7))
+    beating = asyncio.create_task(Pulse(metrics).beat(int, lambda: 7))
     await eventually(lambda: figure(metrics, "ollama_proxy_log_lines_dropped_total") == 7)
+    beating.cancel()
+
+
+def test_rest() -> None:
+    """While the loop is late the rest grows, up to a limit; when it keeps up it shrinks, until there is none."""
+    rest, seen = 0.0, []
+    for _ in range(20):
+        rest = rest_after(0.05, rest)
+        seen.append(rest)
+    assert seen[0] > 0
+    assert seen == sorted(seen)
+    assert seen[-1] == seen[-2] <= 0.25
+    assert rest_after(0.015, rest) == rest  # between late and not
+    for _ in range(50):
+        assert rest_after(0.0, rest) < rest or rest == 0
+        rest = rest_after(0.0, rest)
+    assert rest == 0
+
+
+def test_no_rest_without_need() -> None:
+    """A loop that keeps up never makes a stream rest."""
+    assert rest_after(0.0, 0.0) == 0
+    assert rest_after(0.009, 0.0) == 0
+
+
+async def test_busy_loop_is_noticed() -> None:
+    """With many exchanges the loop is looked at often, and a late one makes streams rest."""
+    pulse = Pulse(Metrics(version="0"))
+    beating = asyncio.create_task(pulse.beat(lambda: 100, int))
+    await asyncio.sleep(0)
+    time.sleep(0.3)  # noqa: ASYNC251  # that is the fault
+    await eventually(lambda: pulse.rest > 0)
+    await eventually(lambda: pulse.rest == 0)
     beating.cancel()

@@ -10,6 +10,8 @@ import pytest
 
 from ollama_openai_proxy.call import Call
 from ollama_openai_proxy.main import create_upstream
+from ollama_openai_proxy.observe.metrics import Metrics
+from ollama_openai_proxy.observe.pulse import Pulse
 from ollama_openai_proxy.serve.exchange import FINISH_GRACE, Exchange
 from ollama_openai_proxy.serve.server import serving
 from ollama_openai_proxy.translate.ollama.reply import CHAT, Reply, ReplyEncoder
@@ -200,8 +202,25 @@ async def test_mistake_of_our_own() -> None:
     async with Upstream() as backend, create_upstream(sealed(openai_api_base_url=backend.url)) as upstream:
         backend.script("m", (SSE, Chunk(text("a")), Pause(0.05), Chunk(text("b")), Hold()))
         translator = Mistaken(ReplyEncoder(Reply(CHAT, "m", arrived=0, streamed=True)))
-        exchange = Exchange(upstream, CALL, translator, on_open=lambda: None)
+        exchange = Exchange(upstream, CALL, translator, Pulse(Metrics(version="0")), on_open=lambda: None)
         async with serving(alive(recorded(exchange))) as url, RawClient(url) as client:
             await client.ask("POST", "/api/chat")
             assert (await client.response()).lines == [{"first": True}, {"error": "internal error"}]
         await eventually(backend.posts[0].peer_left.is_set)
+
+
+async def test_rest_under_load() -> None:
+    """While the event loop is late, a stream rests after a write, and what came meanwhile leaves as one."""
+    pulse = Pulse(Metrics(version="0"))
+    async with Upstream() as backend, create_upstream(sealed(openai_api_base_url=backend.url)) as upstream:
+        pieces = [part for name in "abcd" for part in (Chunk(text(name)), Pause(0.02))]
+        backend.script("m", (SSE, *pieces, Chunk(finish() + DONE), End()))
+        pulse.rest = 0.5
+        translator = ReplyTranslator(ReplyEncoder(Reply(CHAT, "m", arrived=0, streamed=True)))
+        exchange = Exchange(upstream, CALL, translator, pulse, on_open=lambda: None)
+        async with serving(alive(recorded(exchange))) as url, RawClient(url) as client:
+            await client.ask("POST", "/api/chat")
+            response = await client.response()
+    assert "".join(line["message"]["content"] for line in response.lines) == "abcd"
+    assert response.lines[-1]["done"] is True
+    assert len(response.chunks) == 2

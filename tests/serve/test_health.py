@@ -6,6 +6,7 @@ import logging
 
 import pytest
 
+from ollama_openai_proxy.call import Call
 from ollama_openai_proxy.errors import (
     ModelNotFound,
     ProxyError,
@@ -18,6 +19,8 @@ from ollama_openai_proxy.errors import (
 from ollama_openai_proxy.observe.metrics import Metrics
 from ollama_openai_proxy.serve.health import UpstreamHealth
 
+CHAT = Call("/chat/completions", b"{}")
+LIST = Call("/models")
 DOWN = UpstreamUnreachable("the upstream refused the connection")
 
 
@@ -29,9 +32,9 @@ class Watched:
         self.metrics = Metrics(version="0")
         self.health = UpstreamHealth("default", self.metrics, lambda: self.now)
 
-    def saw(self, *endings: ProxyError | None) -> str:
+    def saw(self, *endings: ProxyError | None, call: Call = CHAT) -> str:
         for ending in endings:
-            self.health.ended(ending)
+            self.health.ended(call, ending)
         return self.health.status
 
     def figure(self, name: str) -> float:
@@ -80,15 +83,45 @@ def test_refusals_are_answers(watched: Watched, refusal: ProxyError) -> None:
 
 @pytest.mark.parametrize(
     "failure",
-    [DOWN, UpstreamTimeout("late"), UpstreamBroken("cut"), UpstreamRefused("oops", outcome="up_5xx")],
+    [DOWN, UpstreamTimeout("late"), UpstreamBroken("cut")],
     ids=lambda error: error.outcome,
 )
 def test_failures(watched: Watched, failure: ProxyError) -> None:
-    """One failure after a success is a mishap, three in a row are none; one success mends it."""
+    """One failure after a success is a mishap, three in a row are none; it is forgotten a minute after a success."""
     assert watched.saw(None, failure) == "degraded"
     assert watched.saw(failure) == "degraded"
     assert watched.saw(failure) == "unhealthy"
+    assert watched.saw(None) == "degraded"
+    watched.now += 59
+    assert watched.saw(None) == "degraded"
+    watched.now += 1
     assert watched.saw(None) == "healthy"
+
+
+ERROR = UpstreamRefused("oops", outcome="up_5xx")
+
+
+def test_one_model_that_fails(watched: Watched) -> None:
+    """A backend that answers each call with an error is reached: some model may work. It is not taken out of use."""
+    assert watched.saw(None, *[ERROR] * 10) == "degraded"
+    assert watched.saw(None, ERROR, None, ERROR) == "degraded"
+
+
+def test_list_that_fails(watched: Watched) -> None:
+    """A gateway before a backend that is down answers everything with an error: its list of models, too."""
+    watched.saw(None, call=LIST)
+    assert watched.saw(ERROR, ERROR, ERROR, call=LIST) == "unhealthy"
+
+
+def test_readiness_that_is_lost(caplog: pytest.LogCaptureFixture) -> None:
+    """2.K: where readiness hangs on the upstream, to lose it is a change of state with a reason; so is the return."""
+    caplog.set_level(logging.INFO, "ollama_openai_proxy.lifecycle")
+    health = UpstreamHealth("default", Metrics(version="0"), decides_readiness=True)
+    for error in (None, DOWN, DOWN, DOWN, DOWN, None, None):
+        health.ended(CHAT, error)
+    lines = [line.__dict__ for line in caplog.records if line.getMessage() == "lifecycle"]
+    facts = [(line["state"], line["reason"]) for line in lines]
+    assert facts == [("not_ready", "upstream unhealthy"), ("ready", "upstream degraded")]
 
 
 def test_never_reached(watched: Watched) -> None:
@@ -126,5 +159,5 @@ def test_changes_are_told(watched: Watched, caplog: pytest.LogCaptureFixture) ->
     assert [record.getMessage() for record in caplog.records] == [
         "the upstream is degraded",
         "the upstream is unhealthy",
-        "the upstream is healthy",
+        "the upstream is degraded",
     ]

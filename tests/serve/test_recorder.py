@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import re
+from typing import Any
 
 import pytest
 from starlette.types import Receive, Scope, Send
@@ -15,8 +16,8 @@ from support.asgi import alive, call
 from support.proxy import Proxy, chat, proxied
 from support.rawclient import RawClient
 from support.recording import recorded
-from support.replies import HI, body, completion
-from support.scripted import Hold, Pause
+from support.replies import HI, SSE, body, completion, text
+from support.scripted import Chunk, Hold, Pause
 from support.waiting import SECONDS, eventually
 
 EXCHANGES = "ollama_openai_proxy.exchange"
@@ -196,3 +197,51 @@ async def test_malformed_trace(headers: list[str]) -> None:
     assert re.fullmatch(r"00-[0-9a-f]{32}-[0-9a-f]{16}-00", sent.headers["traceparent"])
     assert TRACE[3:35] not in sent.headers["traceparent"]
     assert "tracestate" not in sent.headers
+
+
+async def test_waiting_is_not_added(caplog: pytest.LogCaptureFixture) -> None:
+    """What the proxy waited for a backend or a client that then failed is not counted as its own time."""
+    caplog.set_level(logging.INFO, EXCHANGES)
+    async with proxied(idle_timeout=0.5) as proxy:
+        proxy.upstream.script("m", (SSE, Chunk(text("a")), Hold()))
+        async with proxy.client() as client:  # leaves in the middle of a body
+            await client.send(b"POST /api/chat HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n{")
+            await seen(proxy, in_flight="1.0")
+            await asyncio.sleep(0.5)
+        async with proxy.client() as client:  # leaves while the backend is silent
+            await client.ask("POST", "/api/chat", chat())
+            await client.read_until(b'"content":"a"')
+            await asyncio.sleep(0.3)
+        await proxy.chat()  # the backend stops
+        await eventually(lambda: len(chats(caplog)) == 3)
+    assert [line["outcome"] for line in chats(caplog)] == ["client_abort", "client_abort", "up_idle_timeout"]
+    assert [line["status"] for line in chats(caplog)] == [499, 200, 200]
+    for line in chats(caplog):
+        assert line["dur_ms"] > 250
+        assert line["added_ms"] < line["dur_ms"] / 2
+
+
+def chats(caplog: pytest.LogCaptureFixture) -> list[dict[str, Any]]:
+    lines = [line.__dict__ for line in caplog.records if line.name == EXCHANGES]
+    return [line for line in lines if line["route"] == "/api/chat"]
+
+
+async def test_client_that_leaves_before_the_head(caplog: pytest.LogCaptureFixture) -> None:
+    """2.0: a client that left before a status was sent is logged as 499."""
+    caplog.set_level(logging.INFO, EXCHANGES)
+    async with proxied() as proxy:
+        proxy.upstream.script("m", (Hold(),))
+        async with proxy.client() as client:
+            await client.ask("POST", "/api/chat", chat())
+            await eventually(lambda: proxy.upstream.posts)
+        await eventually(lambda: chats(caplog))
+    (line,) = chats(caplog)
+    assert (line["status"], line["outcome"], line["client_gone"]) == (499, "client_abort", True)
+
+
+async def test_bytes_of_a_head(caplog: pytest.LogCaptureFixture) -> None:
+    """The reply to HEAD has no body, and none is counted."""
+    caplog.set_level(logging.INFO, EXCHANGES)
+    async with proxied() as proxy:
+        await proxy.ask("HEAD", "/api/tags")
+    assert caplog.records[-1].__dict__["out_bytes"] == 0

@@ -155,12 +155,12 @@ def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--count", type=int)
     parser.add_argument("--stop-within", type=float)
-    parser.add_argument("--worker", type=int)
+    parser.add_argument("--slot", type=int)
     parser.add_argument("--fds")
     options = parser.parse_args()
-    if options.worker is None:
+    if options.slot is None:
         return parent(options.count, options.stop_within)
-    return Worker(options.worker, [int(fd) for fd in options.fds.split(",")]).run()
+    return Worker(options.slot, [int(fd) for fd in options.fds.split(",")]).run()
 
 
 if __name__ == "__main__":

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 
@@ -60,6 +62,15 @@ class Record:
         self.attempts += 1
         if self.asked is None:
             self.asked = time.perf_counter_ns()
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """What the block takes is not the proxy's."""
+        since = time.perf_counter_ns()
+        try:
+            yield
+        finally:
+            self.waited += time.perf_counter_ns() - since
 
     def so_far(self) -> int:
         """Return what the proxy itself has taken until now."""

@@ -12,6 +12,7 @@ from starlette.types import Receive, Scope, Send
 
 from ollama_openai_proxy.call import Call
 from ollama_openai_proxy.errors import Draining, ProxyError, UpstreamError
+from ollama_openai_proxy.observe.pulse import Pulse
 from ollama_openai_proxy.serve.recorder import told
 from ollama_openai_proxy.translate.translator import Translator
 from ollama_openai_proxy.upstream import Reply, Upstream
@@ -34,7 +35,9 @@ class Exchange(Response):
     in any phase, the upstream is closed at once.
     """
 
-    def __init__(self, upstream: Upstream, call: Call, translator: Translator, on_open: Callable[[], None]) -> None:
+    def __init__(
+        self, upstream: Upstream, call: Call, translator: Translator, pulse: Pulse, on_open: Callable[[], None]
+    ) -> None:
         """`on_open` is called when the upstream has taken the call."""
         self._on_open = on_open
         self.background = None
@@ -42,6 +45,7 @@ class Exchange(Response):
         self._upstream = upstream
         self._call = call
         self._translator = translator
+        self._pulse = pulse
         self._reply: Reply | None = None
         self._client_left = False
         self._started = False
@@ -60,7 +64,10 @@ class Exchange(Response):
             if self._client_left:
                 task.uncancel()
                 record.outcome, record.client_gone = "client_abort", True
-            elif self._started and not self._answered:
+                record.status = record.status or 499
+            elif self._answered:
+                task.uncancel()  # what trails after a whole answer is not worth an error
+            elif self._started:
                 task.uncancel()
                 with suppress(TimeoutError):
                     async with asyncio.timeout(LAST_WORDS):
@@ -119,12 +126,12 @@ class Exchange(Response):
         try:
             await self._stream(reply, send)
         except UpstreamError as error:
-            self._upstream.watcher.ended(error)
+            self._upstream.watcher.ended(call, error)
             if not self._started:
                 raise
             await self._break_off(error, send)
         else:
-            self._upstream.watcher.ended(None)
+            self._upstream.watcher.ended(call, None)
             await reply.drain()
 
     async def _stream(self, reply: Reply, send: Send) -> None:
@@ -132,9 +139,11 @@ class Exchange(Response):
         elapsed = self._elapsed()
         while True:
             waiting = elapsed
-            read = await self._read(reply)
-            elapsed = self._elapsed()
-            record.waited += elapsed - waiting
+            try:
+                read = await self._read(reply)
+            finally:
+                elapsed = self._elapsed()
+                record.waited += elapsed - waiting
             out = translator.feed(read, elapsed) if read else translator.close(elapsed)
             if translator.begun and not begun:
                 begun = True
@@ -142,14 +151,19 @@ class Exchange(Response):
             done = translator.done
             elapsed = self._elapsed()
             if out or done:
-                await self._send(send, out, last=done)
-                sent = self._elapsed()
-                record.waited += sent - elapsed
-                elapsed = sent
+                waiting = elapsed
+                try:
+                    await self._send(send, out, last=done)
+                finally:
+                    elapsed = self._elapsed()
+                    record.waited += elapsed - waiting
             if translator.failure:
                 raise translator.failure
             if done:
                 return
+            if out and self._pulse.rest:
+                await asyncio.sleep(self._pulse.rest)
+                elapsed = self._elapsed()
 
     async def _read(self, reply: Reply) -> bytes:
         """Return the next bytes, b"" when no more come or none need be waited for."""
@@ -166,8 +180,8 @@ class Exchange(Response):
 
     async def _send(self, send: Send, body: bytes, *, last: bool) -> None:
         if not self._started:
-            self._started = True
             await send({"type": "http.response.start", "status": 200, "headers": self._head(len(body))})
+            self._started = True
         self._answered = last
         await send({"type": "http.response.body", "body": body, "more_body": not last})
 

@@ -36,6 +36,9 @@ class Lifecycle:
     def in_flight(self) -> int:
         return len(self._running)
 
+    def running(self) -> int:
+        return len(self._running)
+
     def change(self, state: State, **facts: str | float | None) -> None:
         """Enter a state. Nothing leads back from draining but the end."""
         if self.draining and state == "ready":
@@ -67,15 +70,12 @@ class Lifecycle:
             return 0.0
         return _DELAY_SECONDS
 
-    def cut(self) -> int:
-        """End the requests that still run, each with an error; return how many there were."""
+    def cut(self) -> None:
+        """End the requests that still run, each with an error unless its answer is whole."""
         running = self._running - self._cut
         self._cut |= running
         for task in running:
             task.cancel()
-        if self._metrics:
-            self._metrics.cut(len(running))
-        return len(running)
 
     def was_cut(self, task: asyncio.Task[object]) -> bool:
         """Whether it is the end of the process that has cancelled the request."""

@@ -9,7 +9,6 @@ import socket
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ollama_openai_proxy.serve.headers import header
-from ollama_openai_proxy.serve.recorder import record_of
 
 _ALLOWED_HEADERS = (
     "Authorization,Content-Type,User-Agent,Accept,X-Requested-With,Openai-Beta,X-Stainless-Arch,X-Stainless-Async,"
@@ -53,13 +52,13 @@ class OriginGuard:
         host, origin = header(scope, b"host") or "", header(scope, b"origin")
         foreign = bool(origin) and origin not in (f"http://{host}", f"https://{host}")
         if foreign and not self._allows(origin or ""):
-            await _refuse(scope, send)
+            await _answer(send, 403, [])
             return
         cors = self._cors_headers(origin or "") if foreign else []
         if foreign and scope["method"] == "OPTIONS":
             await _answer(send, 204, [*cors, *self._preflight])
         elif self._check_host and not self._is_local(host):
-            await _refuse(scope, send)
+            await _answer(send, 403, [])
         elif self._check_host and scope["method"] == "OPTIONS" and not _address(host):
             await _answer(send, 204, [])
         else:
@@ -107,11 +106,6 @@ def _adding(send: Send, headers: list[tuple[bytes, bytes]]) -> Send:
         await send(message)
 
     return add
-
-
-async def _refuse(scope: Scope, send: Send) -> None:
-    record_of(scope).outcome = "auth"
-    await _answer(send, 403, [])
 
 
 async def _answer(send: Send, status: int, headers: list[tuple[bytes, bytes]]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
+from typing import NamedTuple
 
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import PlainTextResponse
@@ -12,6 +13,7 @@ from starlette.types import Scope
 
 from ollama_openai_proxy.call import Call
 from ollama_openai_proxy.errors import InvalidRequest, ModelNotFound, ProxyError
+from ollama_openai_proxy.observe.pulse import Pulse
 from ollama_openai_proxy.observe.record import Record
 from ollama_openai_proxy.serve.body import read_body
 from ollama_openai_proxy.serve.catalog import Catalog
@@ -32,16 +34,21 @@ from ollama_openai_proxy.upstream import Upstream
 Generation = wire.ChatRequest | wire.GenerateRequest
 
 
+class Services(NamedTuple):
+    """What the handlers work with."""
+
+    upstream: Upstream
+    models: Catalog
+    loaded: LoadedModels
+    pulse: Pulse
+
+
 class OllamaApi:
     """The handlers, and what they share."""
 
-    def __init__(
-        self, upstream: Upstream, models: Catalog, loaded: LoadedModels, *, max_body: int, version: str
-    ) -> None:
+    def __init__(self, services: Services, *, max_body: int, version: str) -> None:
         """`max_body`: the most bytes of a request; `version`: the Ollama version to report."""
-        self._upstream = upstream
-        self._models = models
-        self._loaded = loaded
+        self._upstream, self._models, self._loaded, self._pulse = services
         self._max_body = max_body
         self._version = f'{{"version":"{version}"}}'.encode()
 
@@ -68,7 +75,9 @@ class OllamaApi:
         return _json(self._version)
 
     async def tags(self, request: Request) -> Response:
-        return _json(catalog.tags(await self._models.models(), self._models.first_seen))
+        with record_of(request.scope).waiting():
+            models = await self._models.models()
+        return _json(catalog.tags(models, self._models.first_seen))
 
     async def ps(self, request: Request) -> Response:
         return _json(catalog.running(self._loaded.current(), time.time_ns()))
@@ -149,9 +158,8 @@ class OllamaApi:
 
     async def _body(self, http: Request) -> bytes:
         record = record_of(http.scope)
-        waiting = time.perf_counter_ns()
-        body = await read_body(http, self._max_body)
-        record.waited += time.perf_counter_ns() - waiting
+        with record.waiting():
+            body = await read_body(http, self._max_body)
         record.bytes_in = len(body)
         return body
 
@@ -163,7 +171,8 @@ class OllamaApi:
         record = record_of(http.scope)
         record.model = name
         try:
-            model = await self._models.find(name, asks=asks)
+            with record.waiting():
+                model = await self._models.find(name, asks=asks)
         except ModelNotFound:
             if not is_valid_name(name):
                 raise InvalidRequest("invalid model name") from None
@@ -200,10 +209,10 @@ class OllamaApi:
         path = "/completions" if completion.raw else "/chat/completions"
         call = Call(path, spell(completion.body), asked.model or "", streamed, without_usage if streamed else None)
         translator = ReplyTranslator(ReplyEncoder(reply), self._upstream.secrets)
-        return Exchange(self._upstream, call, translator, on_open=use)
+        return Exchange(self._upstream, call, translator, self._pulse, on_open=use)
 
     def _embedding_exchange(self, call: Call, translate: Translate, use: Callable[[], None]) -> Response:
-        return Exchange(self._upstream, call, WholeTranslator(translate, error_record), on_open=use)
+        return Exchange(self._upstream, call, WholeTranslator(translate, error_record), self._pulse, on_open=use)
 
 
 def _unloads(asked: Generation) -> bool:

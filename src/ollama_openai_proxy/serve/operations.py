@@ -95,6 +95,8 @@ class MetricsPage:
             await _live_and_end(receive, send)
         elif scope["path"] != "/metrics":
             await PlainTextResponse("404 page not found", 404)(scope, receive, send)
+        elif scope["method"] not in ("GET", "HEAD"):
+            await PlainTextResponse("405 method not allowed", 405, {"Allow": "HEAD, GET"})(scope, receive, send)
         else:
             await (await self.page(Request(scope)))(scope, receive, send)
 

@@ -121,15 +121,16 @@ class Recorder:
 
         async def note(message: Message) -> None:
             if message["type"] == "http.response.body":
-                record.sent(len(message.get("body", b"")))
+                record.sent(0 if record.method == "HEAD" else len(message.get("body", b"")))
             else:
-                record.status = message["status"]
                 message["headers"] = headers = [*message.get("headers", ()), own]
                 if self._lifecycle.draining:
                     headers.append((b"connection", b"close"))
                 if self._tell_added:
                     headers.append((b"x-proxy-added-ms", b"%.3f" % (record.so_far() / 1e6)))
             await send(message)
+            if message["type"] == "http.response.start":
+                record.status = message["status"]
 
         return note
 
@@ -137,7 +138,7 @@ class Recorder:
         record = record_of(scope)
         try:
             await self._app(scope, receive, send)
-            record.outcome = record.outcome or "ok"
+            record.outcome = record.outcome or ("auth" if record.status == 403 else "ok")
         except Exception as error:  # noqa: BLE001  # the outermost edge: nobody else answers
             _log.exception("internal error")
             record.error = type(error).__name__
@@ -156,4 +157,6 @@ class Recorder:
         record.route = route.path if route else ""
         log_exchange(record)
         self._metrics.ended(record)
+        if record.outcome == Draining.outcome:
+            self._metrics.cut()
         told(scope).trace.end(record)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import signal
 import socket
 from collections.abc import AsyncIterator, Iterator
@@ -16,10 +15,10 @@ from starlette.types import ASGIApp
 from ollama_openai_proxy.serve.lifecycle import Lifecycle
 from ollama_openai_proxy.serve.sockets import address, listen
 
-_log = logging.getLogger(__name__)
 _KEEP_ALIVE_SECONDS = 75  # longer than what load balancers keep
 # What the last words to clients may take, at the end, before their connections are aborted.
 _FLUSH_SECONDS = 1.0  # less than LAST_WORDS of an exchange
+_LOOK_SECONDS = 0.1
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -94,14 +93,26 @@ class Server(uvicorn.Server):
         self._exits.set()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().shutdown(sockets)
+        closing = asyncio.create_task(self._close_idle())
+        try:
+            await super().shutdown(sockets)
+        finally:
+            closing.cancel()
         self._lifecycle.change("stopped", code=0)
+
+    async def _close_idle(self) -> None:
+        """Close the connections that carry nothing, for one may have come just before the listener was closed."""
+        while True:
+            await asyncio.sleep(_LOOK_SECONDS)
+            for connection in list(self.server_state.connections):
+                connection.shutdown()
 
     def drain(self) -> None:
         """Begin to drain, unless that was done."""
         if self._draining is None:
             # At once, and not when the task first runs: readiness is asked meanwhile.
             delay = self._lifecycle.delay(self._drain.delay) if self.started else 0.0
+            delay = min(delay, self._drain.timeout)
             self._lifecycle.change("draining", delay=delay, timeout=self._drain.timeout)
             self._draining = asyncio.create_task(self._drained(delay))
 
@@ -122,8 +133,7 @@ class Server(uvicorn.Server):
 
     async def _ended(self) -> None:
         self._exit()
-        if cut := self._lifecycle.cut():
-            _log.warning("ended %d exchanges that were not ready in time", cut)
+        self._lifecycle.cut()
         await asyncio.sleep(_FLUSH_SECONDS)
         for connection in list(self.server_state.connections):
             if connection.transport:
@@ -159,9 +169,13 @@ async def serving(
     listener = listener or listen("127.0.0.1", 0)
     server = Server(app, lifecycle, Drain(0, 1), handle_signals=False)
     task = asyncio.create_task(server.serve(sockets=[listener]))
+    listening = asyncio.create_task(server.listening.wait())
     try:
-        await server.listening.wait()
+        await asyncio.wait({task, listening}, return_when=asyncio.FIRST_COMPLETED)
+        if task.done():
+            raise RuntimeError("the application does not start")
         yield f"http://{address(listener)}"
     finally:
+        listening.cancel()
         server.stop()
         await task
