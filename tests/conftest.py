@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -30,6 +31,12 @@ class Written(logging.Handler):
 
 def is_private(text: str) -> bool:
     return KEY in text or PROMPT in text
+
+
+@pytest.fixture(scope="session", autouse=True)
+def hang_up_is_not_ignored() -> None:
+    """What is run below `nohup` would hand its deafness on to each process that a test starts."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="session", autouse=True)
