@@ -143,7 +143,9 @@ class Server(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         """Take signals in the loop; uvicorn's own way raises them again after the end."""
         before = {number: signal.getsignal(number) for number in _SIGNALS} if self._handle_signals else {}
-        signals = [number for number, handler in before.items() if handler != signal.SIG_IGN]  # `nohup` has its way
+        if before.get(signal.SIGHUP) == signal.SIG_IGN:  # which nohup asks for
+            del before[signal.SIGHUP]
+        signals = list(before)
         loop = asyncio.get_running_loop()
         for number in signals:
             loop.add_signal_handler(number, self.stop if number == signal.SIGINT else self._on_term)
