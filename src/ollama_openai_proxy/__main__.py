@@ -26,7 +26,7 @@ def main() -> int:
     checking = arguments[:1] == ["check"]
     # Whoever stops a server gets what was asked for; whoever stops a check has no result.
     _end_on_signals(status=None if checking else 0)
-    if not checking and not _is_for_people():
+    if not checking:
         sys.excepthook = _tell
     from ollama_openai_proxy import cli  # noqa: PLC0415  # this is what takes long
 
@@ -62,19 +62,17 @@ def _end_on_signals(status: int | None) -> None:
         _signal.signal(_signal.SIGHUP, hang_up)
 
 
-def _is_for_people() -> bool:
-    """Whether a failure is to be told as Python does, over many lines."""
-    asked = os.environ.get("LOG_FORMAT", "").strip().strip("\"'").lower()
-    return asked == "text" or (not asked and bool(sys.stderr) and sys.stderr.isatty())
-
-
-def _tell(_kind: type[BaseException], error: BaseException, _trace: TracebackType | None) -> None:
-    """Write what ended the process as one line of JSON: logging may not be there yet."""
+def _tell(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Write what ended the process as one line of JSON, for people as Python does: logging may not be there yet."""
     import json  # noqa: PLC0415  # only for a process that has failed
     from datetime import UTC, datetime  # noqa: PLC0415  # the same
 
+    from ollama_openai_proxy.observe.log_text import is_wanted  # noqa: PLC0415  # the same
     from ollama_openai_proxy.observe.tracebacks import describe, summary  # noqa: PLC0415  # the same
 
+    if is_wanted(os.environ, sys.stderr):
+        sys.__excepthook__(kind, error, trace)
+        return
     line = {
         "time": datetime.now(UTC).isoformat(),
         "level": "CRITICAL",

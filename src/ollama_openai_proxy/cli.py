@@ -10,6 +10,7 @@ from typing import NoReturn
 
 from ollama_openai_proxy import settings
 from ollama_openai_proxy.observe import logs
+from ollama_openai_proxy.observe.log_text import is_wanted
 
 MISUSED = 2  # the command or the settings can't be understood
 
@@ -51,9 +52,7 @@ def _rate(text: str) -> float:
 
 
 def _format() -> logs.Format:
-    """Return how a line is written while the settings are not known to be valid."""
-    asked = os.environ.get("LOG_FORMAT", "").strip().strip("\"'").lower()
-    return "text" if asked == "text" or (not asked and sys.stderr.isatty()) else "json"
+    return "text" if is_wanted(os.environ, sys.stderr) else "json"
 
 
 def _parser() -> argparse.ArgumentParser:

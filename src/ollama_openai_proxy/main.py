@@ -84,8 +84,8 @@ def create_app(settings: Settings, process: Process | None = None) -> FastAPI:
         async with AsyncExitStack() as stack:
             stack.push_async_callback(asyncio.to_thread, process.tracer.close, _FLUSH_SECONDS)
             await stack.enter_async_context(upstream)
-            in_flight = app.state.lifecycle.running
-            for work in (catalog.run(), pulse.beat(in_flight, process.lines_dropped)):
+            beating = pulse.beat(lambda: app.state.lifecycle.in_flight, process.lines_dropped)
+            for work in (catalog.run(), beating):
                 stack.push_async_callback(_cancel, asyncio.create_task(work))
             yield
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from ollama_openai_proxy import __version__
 from ollama_openai_proxy.observe import logs
-from ollama_openai_proxy.observe.metrics_workers import forget, share
+from ollama_openai_proxy.observe.metrics_workers import VARIABLE, forget, share
 from ollama_openai_proxy.serve.sockets import listen
 from ollama_openai_proxy.settings import Settings
 from ollama_openai_proxy.workers import Supervisor
@@ -27,7 +27,6 @@ MISUSED = 2  # as in cli.py
 
 _NO_BACKEND = "OPENAI_API_BASE_URL is not set"
 _DEMO = f"{_NO_BACKEND}: starting with the embedded demo backend"
-_METRICS_DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"
 # Always a file system in memory, in a container whose root can't be written, too.
 _SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  # a directory of its own is made there
 _PREFIX = "ollama-openai-proxy-"
@@ -66,7 +65,7 @@ def serve(loaded: Settings, options: argparse.Namespace) -> int:
 
 def _serve(loaded: Settings, options: argparse.Namespace, workers: int, lines: logs.Logs) -> int:
     listeners = _inherited(options.fds) if options.fds else _listen(loaded)
-    shared = Path(os.environ[_METRICS_DIRECTORY]) if options.slot is not None else None
+    shared = Path(os.environ[VARIABLE]) if options.slot is not None else None
     if shared:
         share(shared, options.slot)
     if options.slot is None:
@@ -122,7 +121,7 @@ def _supervise(loaded: Settings, options: argparse.Namespace, workers: int, list
 
 
 def _environ(directory: Path) -> Mapping[str, str]:
-    return {**os.environ, _METRICS_DIRECTORY: str(directory)}
+    return {**os.environ, VARIABLE: str(directory)}
 
 
 def _hold(directory: Path) -> int:

@@ -52,6 +52,21 @@ async def is_ready(proxy: Served) -> bool:
     return False
 
 
+async def refused(proxy: Served) -> None:
+    """Wait until it listens no more."""
+    async with asyncio.timeout(SECONDS):
+        while await listens(proxy):
+            pass
+
+
+async def listens(proxy: Served) -> bool:
+    try:
+        async with RawClient(proxy.url):
+            return True
+    except OSError:
+        return False
+
+
 class Balancer:
     """Sends to the first instance that says it is ready, as it was seen to be a moment ago."""
 
@@ -98,7 +113,7 @@ async def test_rolling_replacement(tmp_path: Path, upstream: Upstream) -> None:
         old.process.send_signal(signal.SIGTERM)
         await eventually(lambda: balancer.current is new)
         before = len(endings)
-        await asyncio.sleep(1.2)  # past the delay: the old one listens no more
+        await refused(old)
         barrier.set()
         await eventually(lambda: old.process.poll() is not None)
         done.set()

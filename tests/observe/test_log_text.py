@@ -1,5 +1,6 @@
 """A line for people: short, and safe to show on a terminal."""
 
+import io
 import logging
 import re
 import sys
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ollama_openai_proxy.observe.log_text import TextLines, escape
+from ollama_openai_proxy.observe.log_text import TextLines, escape, is_wanted
 
 HOSTILE = st.text() | st.text(alphabet=st.characters(categories=["Cc", "Cf", "Cs", "Zl", "Zp"]))
 EXCHANGE: dict[str, Any] = {
@@ -114,3 +115,26 @@ def test_escape() -> None:
     assert escape("naïve 日本 😀") == "naïve 日本 😀"
     assert escape("a\tb\r\n\x00\x7f\x85\ud800") == "a\\tb\\r\\n\\x00\\x7f\\x85\\ud800"
     assert re.fullmatch(r"[\x20-\x7e]*", escape("\u200b\u2066\ufeff\U000e0001"))
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("given_format", "stream", "wanted"),
+    [
+        ("text", io.StringIO(), True),
+        (' "TEXT" ', io.StringIO(), True),  # as the settings read it
+        ("json", Terminal(), False),
+        ("nonsense", Terminal(), False),
+        (None, Terminal(), True),
+        (None, io.StringIO(), False),
+        (None, None, False),
+    ],
+)
+def test_before_the_settings(given_format: str | None, stream: io.StringIO | None, wanted: bool) -> None:
+    """A start that fails tells people what LOG_FORMAT or, without it, a terminal asks for; all else is JSON."""
+    environ = {} if given_format is None else {"LOG_FORMAT": given_format}
+    assert is_wanted(environ, stream) is wanted

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, TextIO
 
 from ollama_openai_proxy.observe.log_fields import facts_of, message_of
 from ollama_openai_proxy.observe.tracebacks import describe
@@ -46,6 +47,12 @@ class TextLines(logging.Formatter):
 
     def _paint(self, text: str, colour: str) -> str:
         return f"\x1b[{colour}m{text}\x1b[0m" if self._colour else text
+
+
+def is_wanted(environ: Mapping[str, str], stream: TextIO | None) -> bool:
+    """Whether a line to `stream` is for people, while the settings are not known to be valid."""
+    asked = environ.get("LOG_FORMAT", "").strip().strip("\"'").lower()
+    return asked == "text" or (not asked and stream is not None and stream.isatty())
 
 
 def escape(text: str) -> str:

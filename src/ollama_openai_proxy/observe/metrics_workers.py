@@ -14,7 +14,7 @@ from prometheus_client import values
 from prometheus_client.metrics_core import Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 
-_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 
 
 def share(directory: Path, slot: int) -> None:
@@ -22,13 +22,13 @@ def share(directory: Path, slot: int) -> None:
 
     A worker may have one `Metrics` only: two would write over each other's values.
     """
-    os.environ[_VARIABLE] = str(directory)
+    os.environ[VARIABLE] = str(directory)
     values.ValueClass = values.MultiProcessValue(process_identifier=lambda: slot)  # type: ignore[no-untyped-call]  # it has no types
 
 
 def is_shared(directory: Path) -> bool:
     """Tell whether `share` was called with this directory."""
-    return os.environ.get(_VARIABLE) == str(directory)
+    return os.environ.get(VARIABLE) == str(directory)
 
 
 def forget(directory: Path, slot: int) -> None:

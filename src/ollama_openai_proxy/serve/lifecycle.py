@@ -36,9 +36,6 @@ class Lifecycle:
     def in_flight(self) -> int:
         return len(self._running)
 
-    def running(self) -> int:
-        return len(self._running)
-
     def change(self, state: State, **facts: str | float | None) -> None:
         """Enter a state. Nothing leads back from draining but the end."""
         if self.draining and state == "ready":
