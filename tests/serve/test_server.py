@@ -11,13 +11,15 @@ from contextlib import suppress
 
 import pytest
 from starlette.types import Receive, Scope, Send
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from ollama_openai_proxy.observe.metrics import Metrics
 from ollama_openai_proxy.serve.lifecycle import Lifecycle
 from ollama_openai_proxy.serve.server import Drain, Server, serving
-from ollama_openai_proxy.serve.sockets import listen
+from ollama_openai_proxy.serve.sockets import address, listen
 from support.proxy import proxied
 from support.rawclient import RawClient
+from support.waiting import SECONDS, eventually
 
 LIFECYCLE = "ollama_openai_proxy.lifecycle"
 
@@ -120,3 +122,32 @@ async def test_failed_start() -> None:
             await server.serve(sockets=[listener])
         assert not server.started
         assert not server.listening.is_set()
+
+
+async def test_connection_that_comes_last() -> None:
+    """K1: a connection that was taken just as the listener was closed, and says nothing, does not hold up the end."""
+    barrier = asyncio.Event()
+
+    async def held(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            await barrier.wait()
+        await app(scope, receive, send)
+
+    server = Server(held, Lifecycle(Metrics(version="0")), Drain(0, 3600), handle_signals=False)
+    task = asyncio.create_task(server.serve(sockets=[listen("127.0.0.1", 0)]))
+    await server.listening.wait()
+
+    def late() -> asyncio.Protocol:
+        return HttpToolsProtocol(server.config, server.server_state, server.lifespan.state)
+
+    # What makes connections for the server, and is not closed with its listener.
+    other = await asyncio.get_running_loop().create_server(late, "127.0.0.1", 0)
+    async with other, RawClient(f"http://{address(other.sockets[0])}") as running:
+        await running.ask("GET", "/")
+        server.stop()
+        await eventually(lambda: not any(each.is_serving() for each in server.servers))
+        async with RawClient(f"http://{address(other.sockets[0])}") as silent, asyncio.timeout(SECONDS):
+            await eventually(lambda: len(server.server_state.connections) == 2)
+            barrier.set()
+            await task
+            assert await silent.read_to_end() == b""
