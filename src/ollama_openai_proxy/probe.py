@@ -37,7 +37,8 @@ def main(arguments: list[str]) -> int:
 
 def probe(host: str, port: int, path: str = "/live") -> int:
     """Ask for the path and return the exit status: 0 if the answer is 200. Its deadline is that of `main`."""
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  # listening on all, reached on one
+    # Listening on all, reached on one: `::` takes IPv4 too, and containers often have no ::1.
+    host = {"0.0.0.0": "127.0.0.1", "::": "127.0.0.1"}.get(host, host)  # noqa: S104  # see above
     shown = host.rpartition("@")[2] or "localhost"
     shown = ascii(f"[{shown}]:{port}" if ":" in shown else f"{shown}:{port}")[1:-1]
     try:

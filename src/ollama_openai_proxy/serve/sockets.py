@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import socket
+
+# What `socket` and `bind` say on a host without IPv6.
+_NO_IPV6 = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
 
 
 def address(listener: socket.socket) -> str:
@@ -12,7 +16,19 @@ def address(listener: socket.socket) -> str:
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Return a listening socket. Raises OSError."""
+    """Return a listening socket; for `::` one that takes IPv4 too, and that alone where there is no IPv6.
+
+    Raises OSError.
+    """
+    try:
+        return _listen(host, port)
+    except OSError as error:
+        if host != "::" or error.errno not in _NO_IPV6:
+            raise
+    return _listen("0.0.0.0", port)  # noqa: S104  # as wide as what was asked for
+
+
+def _listen(host: str, port: int) -> socket.socket:
     family, kind, protocol, _, place = socket.getaddrinfo(
         host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
     )[0]

@@ -1,0 +1,46 @@
+"""The images under test: those of this tree, or the one that PROXY_TEST_IMAGE names."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from support import engine
+
+# An image that was built elsewhere is tested as it is, before it is published.
+GIVEN = os.environ.get("PROXY_TEST_IMAGE")
+
+
+@pytest.fixture(scope="session")
+def needs_engine() -> None:
+    """Skip where there is no engine; where CI is set, there must be one."""
+    if engine.client() is None and not os.environ.get("CI"):
+        pytest.skip("no container engine with BuildKit answers (docker info)")
+    assert engine.client() is not None, "no container engine with BuildKit answers (docker info)"
+
+
+@pytest.fixture(scope="session")
+def images(needs_engine: None) -> None:  # noqa: ARG001  # a fixture has no other way to ask for another
+    """Build all images of this tree."""
+    engine.build("prod", "distroless", "ci", "dev")
+
+
+@pytest.fixture(scope="session")
+def prod(request: pytest.FixtureRequest) -> str:
+    """The image that is deployed."""
+    if GIVEN:
+        request.getfixturevalue("needs_engine")
+        return GIVEN
+    request.getfixturevalue("images")
+    return f"{engine.IMAGE}:prod"
+
+
+@pytest.fixture(scope="session", params=["prod", "distroless"])
+def image(request: pytest.FixtureRequest) -> str:
+    """Each of the images that are deployed."""
+    if GIVEN:
+        request.getfixturevalue("needs_engine")
+        return GIVEN
+    request.getfixturevalue("images")
+    return f"{engine.IMAGE}:{request.param}"
