@@ -34,7 +34,7 @@ _EXAMPLE = """# Settings of ollama-openai-proxy, with their defaults. Copy to .e
 
 {entries}
 """
-# What a reader can copy, where the default says nothing.
+# What a reader can copy, where the default says nothing. Each is valid, as is every default.
 _EXAMPLES = {
     "openai_api_base_url": "https://api.openai.com/v1",
     "openai_api_key": "sk-...",
@@ -42,6 +42,9 @@ _EXAMPLES = {
     "ollama_origins": "https://chat.example.com",
     "proxy_host": "127.0.0.1",
     "proxy_port": "11434",
+    "drain_delay": "5",
+    "metrics_port": "9464",
+    "log_file": "/var/log/ollama-openai-proxy/proxy.log",
 }
 
 
@@ -74,7 +77,8 @@ def env_example() -> str:
 
 
 def _entry(name: str, field: FieldInfo) -> str:
-    value = _EXAMPLES.get(name) or _plain(field.default)
+    # Without an example None would be written, which is valid for no setting.
+    value = _EXAMPLES[name] if field.default is None else _plain(field.default)
     return f"# {(field.description or '').replace('`', '')}\n#{name.upper()}={value}"
 
 

@@ -88,6 +88,60 @@ def test_host_that_is_none(tmp_path: Path) -> None:
     assert json.loads(one_line(done.stderr))["message"].startswith("can't listen on ..a:")
 
 
+@pytest.mark.parametrize(
+    ("file", "reason"), [("missing/proxy.log", "no such folder"), (".", "Is a directory")], ids=["no folder", "folder"]
+)
+def test_unwritable_log_file(tmp_path: Path, file: str, reason: str) -> None:
+    """Bad input: a log file that can't be written stops the start, before anything listens, with one line."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        done = run(tmp_path, *DEMO, PROXY_PORT=str(taken.getsockname()[1]), LOG_FILE=file)
+    assert (done.returncode, done.stdout) == (1, "")
+    told = json.loads(one_line(done.stderr))
+    assert (told["level"], told["message"]) == ("CRITICAL", f"LOG_FILE can't be written: {reason}")
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_log_file(tmp_path: Path, workers: str) -> None:
+    """With LOG_FILE the lines of all processes are in the file and on standard output."""
+    with served(tmp_path, *DEMO, WORKERS=workers, DRAIN_DELAY="0", LOG_FILE="proxy.log") as proxy:
+        eventually(lambda: proxy.out.count('"ready"') == int(workers), within=PROMPTLY)
+        for _ in range(10):
+            assert httpx.post(f"{proxy.url}/api/chat", json=BODY, trust_env=False).status_code == 200
+        proxy.process.send_signal(signal.SIGTERM)
+        assert proxy.process.wait(timeout=PROMPTLY) == 0
+        kept = (tmp_path / "proxy.log").read_text()
+        assert sorted(kept.splitlines()) == sorted(proxy.out.splitlines())
+    lines = parsed(kept)
+    assert [line["message"] for line in lines].count("exchange") == 10
+    assert {line.get("state") for line in lines} == {None, "starting", "ready", "draining", "stopped"}
+
+
+def test_log_file_for_people(tmp_path: Path) -> None:
+    """With `--try` the log file has the lines for people, and not how to try it."""
+    with served(tmp_path, "serve", "--try", LOG_FILE="proxy.log") as proxy:
+        eventually(proxy.how_to_try, within=PROMPTLY)
+        eventually(lambda: " ready" in (tmp_path / "proxy.log").read_text(), within=PROMPTLY)
+        assert "print(" not in (tmp_path / "proxy.log").read_text()
+
+
+def test_log_file_that_becomes_unwritable(tmp_path: Path) -> None:
+    """A log file that can't be written any more stops neither a request nor a worker that replaces one: its lines are
+    counted, and standard output has them."""
+    (tmp_path / "volume").mkdir()
+    with served(tmp_path, *DEMO, WORKERS="2", DRAIN_DELAY="0", LOG_FILE="volume/proxy.log") as proxy:
+        eventually(lambda: proxy.out.count('"ready"') == 2, within=PROMPTLY)
+        (tmp_path / "volume").rename(tmp_path / "gone")
+        os.kill(workers_of(proxy.process.pid)[0], signal.SIGKILL)
+        eventually(lambda: proxy.out.count('"ready"') == 3, within=PROMPTLY)
+        for _ in range(10):
+            assert httpx.post(f"{proxy.url}/api/chat", json=BODY, trust_env=False).status_code == 200
+        eventually(lambda: proxy.out.count('"exchange"') == 10, within=PROMPTLY)
+        eventually(lambda: figures(proxy.url)["ollama_proxy_log_lines_dropped_total"] >= 10, within=PROMPTLY)
+        proxy.process.send_signal(signal.SIGTERM)
+        assert proxy.process.wait(timeout=PROMPTLY) == 0
+        assert "can't write to the log file" in proxy.out
+
+
 def figures(url: str) -> dict[str, float]:
     """Return all figures, by name and labels."""
     page = httpx.get(f"{url}/metrics", trust_env=False).text

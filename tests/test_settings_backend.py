@@ -46,6 +46,7 @@ def refusal() -> str:
 def test_base_url(monkeypatch: pytest.MonkeyPatch, value: str, expected: str) -> None:
     """Slashes at the end go, and a URL without a path gets the `/v1` that is surely meant (L8)."""
     monkeypatch.setenv("OPENAI_API_BASE_URL", value)
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
     assert load().base_url == expected
 
 
@@ -151,6 +152,40 @@ def test_key_without_backend(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, na
     (tmp_path / "canary").write_text(KEY)
     monkeypatch.setenv(name, "canary")
     assert refusal() == f"{name} is set and OPENAI_API_BASE_URL is not; give the URL of the backend"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "https://api.openai.com/v1",
+        "https://API.OpenAI.com",
+        "https://eu.api.openai.com/v1",
+        "https://me.openai.azure.com/openai/v1",
+        "https://openrouter.ai/api/v1",
+    ],
+)
+def test_missing_key(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    """Bad input: a service that is known to answer nobody without a key stops the start without one."""
+    monkeypatch.setenv("OPENAI_API_BASE_URL", value)
+    assert refusal() == "OPENAI_API_KEY is not set, and the backend that OPENAI_API_BASE_URL names wants one"
+    Path("key").write_text(KEY)
+    monkeypatch.setenv("OPENAI_API_KEY_FILE", "key")
+    assert load().api_key == KEY
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "http://localhost:8000/v1",
+        "https://backend.example/v1",
+        "https://notopenrouter.ai/v1",
+        "https://api.openai.com.backend.example/v1",
+    ],
+)
+def test_no_key(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    """A backend of which nothing is known may well want no key: vLLM and llama.cpp do not."""
+    monkeypatch.setenv("OPENAI_API_BASE_URL", value)
+    assert load().api_key == ""
 
 
 @pytest.mark.parametrize("key", ["sk-canary 1", "sk-canary\r\nX-Evil: 1", "sk-canary-é"])

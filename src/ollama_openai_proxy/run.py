@@ -7,6 +7,7 @@ import fcntl
 import logging
 import os
 import shutil
+import signal
 import socket
 import sys
 import tempfile
@@ -17,6 +18,7 @@ from pathlib import Path
 
 from ollama_openai_proxy import __version__
 from ollama_openai_proxy.observe import logs
+from ollama_openai_proxy.observe.log_file import LogFile
 from ollama_openai_proxy.observe.metrics_workers import VARIABLE, forget, share
 from ollama_openai_proxy.serve.sockets import listen
 from ollama_openai_proxy.settings import Settings
@@ -52,8 +54,11 @@ def serve(loaded: Settings, options: argparse.Namespace) -> int:
     if workers < 1:
         logs.fail("--workers must be at least 1", fmt=fmt)
         return MISUSED
-    colour = False if os.environ.get("NO_COLOR") else None  # https://no-color.org
-    lines = logs.configure(loaded.log_level, fmt=fmt, version=__version__, environment=loaded.env, colour=colour)
+    try:
+        lines = _log(loaded, fmt, starting=options.slot is None)
+    except OSError as error:
+        logs.fail(f"LOG_FILE can't be written: {error.strerror or error}", fmt=fmt)
+        return FAILED
     try:
         return _serve(loaded, options, workers, lines)
     except OSError as error:
@@ -61,6 +66,24 @@ def serve(loaded: Settings, options: argparse.Namespace) -> int:
         return FAILED
     finally:
         lines.close(_FLUSH_SECONDS)
+
+
+def _log(loaded: Settings, fmt: logs.Format, *, starting: bool) -> logs.Logs:
+    """Configure the log. Raises OSError when its file can't be used.
+
+    Not in a worker, which may replace one that died: a file that became unwritable stops nobody who serves.
+    """
+    file = LogFile(loaded.log_file, loaded.log_file_size) if loaded.log_file else None
+    if file and starting:
+        file.check()
+    return logs.configure(
+        loaded.log_level,
+        fmt=fmt,
+        version=__version__,
+        environment=loaded.env,
+        colour=False if os.environ.get("NO_COLOR") else None,  # https://no-color.org
+        file=file,
+    )
 
 
 def _serve(loaded: Settings, options: argparse.Namespace, workers: int, lines: logs.Logs) -> int:
@@ -72,6 +95,10 @@ def _serve(loaded: Settings, options: argparse.Namespace, workers: int, lines: l
         logs.lifecycle("starting", workers=workers)
         if workers > 1:
             return _supervise(loaded, options, workers, listeners)
+    if os.getpid() == 1:
+        # It has no children. As the first process of a container it is given those whose parent died, and is not to
+        # keep what is left of them; the kernel then does not even ask.
+        signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     # Not before it is known that this process serves: the parent of workers is to stay small.
     from ollama_openai_proxy.process import run  # noqa: PLC0415  # see above
 

@@ -16,6 +16,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from ollama_openai_proxy.errors import InvalidRequest
 from ollama_openai_proxy.translate.ollama.golang import parse_duration
+from ollama_openai_proxy.translate.openai.profile import wants_key
 
 Seconds = Annotated[float, Field(ge=0, le=86400)]
 _MAX_SECRET_FILE = 64 * 1024
@@ -103,6 +104,13 @@ class Settings(BaseSettings):
     log_format: Literal["json", "text"] = Field(
         "json", description="How lines are written: for machines, or for people (in colour on a terminal)."
     )
+    log_file: Path | None = Field(
+        None, description="A file that the lines go to as well, without colour. Its folder must exist and be writable."
+    )
+    log_file_size: Annotated[int, Field(ge=64 * 1024, le=2**30)] = Field(
+        10 * 1024 * 1024,
+        description="The most bytes of that file. A full one gets the suffix `.1`, and the five last ones are kept.",
+    )
     env: Literal["development", "test", "production"] = Field(
         "production", description="Where the proxy runs; for people."
     )
@@ -138,6 +146,13 @@ class Settings(BaseSettings):
     def _lower(cls, value: Any) -> Any:
         return value.lower() if isinstance(value, str) else value
 
+    @field_validator("openai_api_key_file", "log_file")
+    @classmethod
+    def _is_path(cls, value: Path | None) -> Path | None:
+        if "\0" in str(value):
+            raise ValueError("holds a character that no path has")
+        return value
+
     @field_validator("ollama_origins")
     @classmethod
     def _are_origins(cls, value: str | None) -> str | None:
@@ -166,6 +181,8 @@ class Settings(BaseSettings):
         name = "OPENAI_API_KEY_FILE" if self.openai_api_key_file else "OPENAI_API_KEY"
         if (self.openai_api_key or self.openai_api_key_file) and not self.openai_api_base_url:
             raise ValueError(f"{name} is set and OPENAI_API_BASE_URL is not; give the URL of the backend")
+        if not self.api_key and wants_key(urlsplit(self.base_url).hostname or ""):
+            raise ValueError("OPENAI_API_KEY is not set, and the backend that OPENAI_API_BASE_URL names wants one")
         if any(not 33 <= ord(char) < 127 for char in self.api_key):
             raise ValueError(f"{name} holds characters that no key has")
         return self

@@ -20,17 +20,17 @@ from support.processes import eventually
 LINE = "x" * 99 + "\n"
 MANY = """
 import sys
-from ollama_openai_proxy.observe.log_writer import LineWriter
-writer = LineWriter(sys.stdout, str)
+from ollama_openai_proxy.observe.log_writer import LineWriter, Output
+writer = LineWriter(Output(sys.stdout), str)
 for _ in range(2000):
     writer.put(sys.argv[1] * 399 + "\\n")
 writer.close(30)
 """
 FORKED = """
 import os, sys, warnings
-from ollama_openai_proxy.observe.log_writer import LineWriter
+from ollama_openai_proxy.observe.log_writer import LineWriter, Output
 warnings.simplefilter("ignore")
-writer = LineWriter(sys.stdout, str)
+writer = LineWriter(Output(sys.stdout), str)
 if not (child := os.fork()):
     writer.put("child\\n")
     os._exit(0)
@@ -79,7 +79,7 @@ def drain(reading: int, size: int) -> bytes:
 def test_order() -> None:
     """Lines come out whole and in the order in which they were put, and none is lost."""
     with pipe() as (reading, stream):
-        writer = LineWriter(stream, tell)
+        writer = LineWriter(Output(stream), tell)
         lines = [f"line {number}\n" for number in range(1000)]
         for line in lines:
             writer.put(line)
@@ -92,7 +92,7 @@ def test_blocked_pipe() -> None:
     """K11: with a pipe that nobody reads, 10,000 lines are taken at once, the end comes in time, and all is counted."""
     with pipe() as (_, stream):
         fill(stream)
-        writer = LineWriter(stream, tell)
+        writer = LineWriter(Output(stream), tell)
         begun = time.monotonic()
         for _ in range(10_000):
             writer.put(LINE)
@@ -108,7 +108,7 @@ def test_blocked_thread_ends() -> None:
     with pipe() as (_, stream):
         fill(stream)
         before = {*threading.enumerate()}
-        writer = LineWriter(stream, tell)
+        writer = LineWriter(Output(stream), tell)
         writer.put(LINE)
         writer.close(0.1)
         eventually(lambda: not {*threading.enumerate()} - before, within=5)
@@ -118,7 +118,7 @@ def test_tells_what_was_dropped() -> None:
     """When there is room again, one line says how many lines are missing, and the lines go on."""
     with pipe() as (reading, stream):
         size = fill(stream)
-        writer = LineWriter(stream, tell)
+        writer = LineWriter(Output(stream), tell)
         count = 0
         while writer.dropped < 7:
             writer.put("line\n")
@@ -137,7 +137,7 @@ def test_broken_pipe() -> None:
     """K11: when the reader has gone, lines are counted as dropped, and nothing is raised."""
     with pipe() as (reading, stream):
         os.close(reading)
-        writer = LineWriter(stream, tell)
+        writer = LineWriter(Output(stream), tell)
         for _ in range(3):
             writer.put(LINE)
         writer.close(10)
@@ -150,7 +150,7 @@ def test_broken_pipe() -> None:
 def test_full_disk() -> None:
     """K11: a full disk takes no line, which is counted; nothing is raised."""
     with Path("/dev/full").open("w", encoding="ascii") as stream:
-        writer = LineWriter(stream, tell)
+        writer = LineWriter(Output(stream), tell)
         writer.put(LINE)
         writer.close(10)
         assert writer.dropped == 1
@@ -159,7 +159,7 @@ def test_full_disk() -> None:
 def test_closed_stream(tmp_path: Path) -> None:
     """Nothing is written under the number of a file that was closed: it may be another's by now."""
     with (tmp_path / "log").open("w", encoding="ascii") as stream:
-        writer = LineWriter(stream, tell)
+        writer = LineWriter(Output(stream), tell)
         number = stream.fileno()
     with (tmp_path / "other").open("wb", buffering=0) as other:
         assert other.fileno() == number
@@ -174,7 +174,7 @@ def test_no_stream(stream: str | None) -> None:
     """A process that was started without standard output drops its lines."""
     closed = io.StringIO()
     closed.close()
-    writer = LineWriter(closed if stream else None, tell)
+    writer = LineWriter(Output(closed if stream else None), tell)
     writer.put(LINE)
     writer.close(10)
     assert writer.dropped == 1
@@ -183,7 +183,7 @@ def test_no_stream(stream: str | None) -> None:
 def test_after_the_end() -> None:
     """A line that comes after the end, of an uncaught exception, say, is written at once."""
     with pipe() as (reading, stream):
-        writer = LineWriter(stream, tell)
+        writer = LineWriter(Output(stream), tell)
         writer.close(10)
         writer.put(LINE)
         assert os.read(reading, 1000).decode() == LINE
@@ -194,7 +194,7 @@ def test_after_the_end() -> None:
 def test_after_the_end_and_blocked() -> None:
     """Lines that come after the end wait for a full pipe once, for a second, and not each."""
     with pipe() as (_, stream):
-        writer = LineWriter(stream, tell)
+        writer = LineWriter(Output(stream), tell)
         writer.close(10)
         fill(stream)
         begun = time.monotonic()
@@ -225,7 +225,7 @@ def test_not_blocking() -> None:
     """Others who share the pipe may have made it non-blocking: a long line still comes whole."""
     with pipe() as (reading, stream):
         os.set_blocking(stream.fileno(), False)
-        writer = LineWriter(stream, tell)
+        writer = LineWriter(Output(stream), tell)
         line = "z" * 300_000 + "\n"
         writer.put(line)
         assert drain(reading, len(line)).decode() == line
@@ -259,7 +259,7 @@ def run(script: str, processes: int, *, blocking: bool = True) -> bytes:
 def test_encoding(tmp_path: Path) -> None:
     """L16: what the encoding of the stream lacks is escaped."""
     with (tmp_path / "log").open("w", encoding="ascii") as stream:
-        writer = LineWriter(stream, tell)
+        writer = LineWriter(Output(stream), tell)
         writer.put("é \ud800\n")
         writer.close(10)
     assert (tmp_path / "log").read_bytes() == b"\\xe9 \\ud800\n"

@@ -1,6 +1,6 @@
 """The thread that writes log lines: whoever logs never waits for the reader of the log.
 
-Lines wait in a queue with a limit. When it is full, or the output takes nothing, they are dropped
+Lines wait in a queue with a limit. When it is full, or the sink takes nothing, they are dropped
 and counted: a proxy that can't tell what it does still does it.
 """
 
@@ -12,12 +12,20 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from queue import Empty, SimpleQueue
-from typing import TextIO
+from typing import Protocol, TextIO
 
 LIMIT = 4096  # lines that wait
 _LOOK_UP = 0.2  # seconds between two looks at whether a blocked write is still wanted
 _GATHER = 0.01  # seconds in which lines come together, for each time that the thread wakes up costs more than a line
 _LATE = 1.0  # seconds for a line that comes after the end
+
+
+class Sink(Protocol):
+    """Where lines go."""
+
+    def write(self, lines: str, still_wanted: Callable[[], bool]) -> int:
+        """Write lines, as long as they are wanted. Returns how many were not written."""
+        ...
 
 
 class Output:
@@ -84,10 +92,13 @@ class Output:
 
 
 class LineWriter:
-    """The queue and its thread. `tell` makes the line that says how many were dropped."""
+    """The queue and its thread, of one sink: no other waits for it.
 
-    def __init__(self, stream: TextIO | None, tell: Callable[[int], str]) -> None:
-        self._output = Output(stream)
+    `tell` makes the line that says how many were dropped.
+    """
+
+    def __init__(self, sink: Sink, tell: Callable[[int], str]) -> None:
+        self._sink = sink
         self._tell = tell
         self._lines: SimpleQueue[str | None] = SimpleQueue()
         self._refused = 0  # changed by who calls `put`
@@ -126,7 +137,7 @@ class LineWriter:
     def _put_late(self, line: str) -> None:
         """Write a line after the end, or in a forked process: an uncaught exception, say."""
         deadline = time.monotonic() + _LATE
-        lost = self._output.write(line, lambda: not self._abandoned and time.monotonic() < deadline)
+        lost = self._sink.write(line, lambda: not self._abandoned and time.monotonic() < deadline)
         self._abandoned = self._abandoned or lost > 0  # the next does not wait again
         self._refused += lost
 
@@ -140,14 +151,14 @@ class LineWriter:
                     ended = True
                 else:
                     batch.append(following)
-            lost = sum(self._output.write(lines, self._is_wanted) for lines in _pieces(batch))
+            lost = sum(self._sink.write(lines, self._is_wanted) for lines in _pieces(batch))
             self._lost += lost
             if not lost and self._lines.qsize() < LIMIT // 2:
                 self._tell_dropped()
 
     def _tell_dropped(self) -> None:
         dropped = self.dropped
-        if dropped > self._told and not self._output.write(self._tell(dropped - self._told), self._is_wanted):
+        if dropped > self._told and not self._sink.write(self._tell(dropped - self._told), self._is_wanted):
             self._told = dropped
 
     def _is_wanted(self) -> bool:

@@ -1,4 +1,4 @@
-"""The log: what is written, and how it gets to standard output."""
+"""The log: what is written, and how it gets to standard output and, if one is wanted, to a file."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from queue import SimpleQueue
 from typing import Any, Literal, TextIO
 
 from ollama_openai_proxy.observe import hooks
+from ollama_openai_proxy.observe.log_file import LogFile
 from ollama_openai_proxy.observe.log_json import JsonLines
 from ollama_openai_proxy.observe.log_text import TextLines, escape
-from ollama_openai_proxy.observe.log_writer import LineWriter, Output
+from ollama_openai_proxy.observe.log_writer import LineWriter, Output, Sink
 from ollama_openai_proxy.observe.record import Record
 
 Format = Literal["json", "text"]
@@ -29,17 +30,25 @@ _lifecycle = logging.getLogger(f"{_NAME}.lifecycle")
 class Logs:
     """The log that was configured."""
 
-    def __init__(self, writer: LineWriter) -> None:
-        self._writer = writer
+    def __init__(self, *writers: LineWriter) -> None:
+        self._writers = writers
 
     @property
     def dropped(self) -> int:
-        """How many lines were dropped, because they came too fast or nobody took them."""
-        return self._writer.dropped
+        """How many lines were dropped, by the stream and by the file: they came too fast, or nobody took them."""
+        return sum(writer.dropped for writer in self._writers)
+
+    def put(self, line: str) -> None:
+        """Queue a line. Calls must not overlap."""
+        for writer in self._writers:
+            writer.put(line)
 
     def close(self, seconds: float = _LAST_WORDS) -> None:
         """Write what waits, for at most so long. Lines that come later are still written, one by one."""
-        self._writer.close(seconds)
+        deadline = time.monotonic() + seconds
+        # The stream last: the file's last word may be that it can't be written, and that goes to the stream.
+        for left, writer in reversed([*enumerate(self._writers, 1)]):
+            writer.close(max(0.0, deadline - time.monotonic()) / left)
 
 
 def configure(
@@ -50,10 +59,12 @@ def configure(
     environment: str = "",
     stream: TextIO | None = None,
     colour: bool | None = None,
+    file: LogFile | None = None,
 ) -> Logs:
     """Send every logger's lines, uvicorn's and all that Python itself would print included, to one stream.
 
-    Without `colour`, text is coloured when the stream is a terminal.
+    Without `colour`, text is coloured when the stream is a terminal. With `file` the same lines go there, too,
+    without colour.
     """
     stream = sys.stdout if stream is None else stream
     formatter: logging.Formatter
@@ -61,7 +72,7 @@ def configure(
         formatter = TextLines(colour=_is_terminal(stream) if colour is None else colour)
     else:
         formatter = JsonLines(version=version, environment=environment)
-    handler = _Handler(formatter, stream)
+    handler = _Handler(formatter, stream, file)
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
         logger = logging.getLogger(name)
@@ -70,7 +81,7 @@ def configure(
     for name in ("asyncio", "uvicorn.error"):  # our own lines tell of start and stop
         logging.getLogger(name).setLevel(logging.WARNING)
     hooks.install()
-    return Logs(handler.writer)
+    return handler.logs
 
 
 def log_exchange(record: Record) -> None:
@@ -124,21 +135,22 @@ def fail(
 
 
 class _Handler(QueueHandler):
-    """Makes lines where they are logged, for what they tell of may change, and hands them to the writer.
+    """Makes lines where they are logged, for what they tell of may change, and hands them to the writers.
 
     A QueueHandler, for it catches whatever an argument raises when it is shown.
     """
 
-    def __init__(self, formatter: logging.Formatter, stream: TextIO | None) -> None:
+    def __init__(self, formatter: logging.Formatter, stream: TextIO | None, file: LogFile | None) -> None:
         super().__init__(SimpleQueue())
         self.formatter = formatter
-        self.writer = LineWriter(stream, self._of_dropped)
+        sinks: list[Sink] = [Output(stream), *([file] if file else ())]
+        self.logs = Logs(*(LineWriter(sink, self._of_dropped) for sink in sinks))
 
     def prepare(self, record: logging.LogRecord) -> str:
         return f"{self.format(record)}\n"
 
     def enqueue(self, record: Any) -> None:
-        self.writer.put(record)
+        self.logs.put(record)
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  # logging's name
         """Say that a line could not be made, and whose it was."""
@@ -146,11 +158,11 @@ class _Handler(QueueHandler):
         line = logging.LogRecord(
             record.name, record.levelno, "", 0, "a line that can't be shown, from %s", (place,), None
         )
-        self.writer.put(self.prepare(line))
+        self.logs.put(self.prepare(line))
 
     def close(self) -> None:
         """Called by logging when the process ends."""
-        self.writer.close(_LAST_WORDS)
+        self.logs.close()
         super().close()
 
     def _of_dropped(self, count: int) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ollama_openai_proxy.translate.openai.profile import GENERIC, PROFILES, Profile, detect
+from ollama_openai_proxy.translate.openai.profile import GENERIC, PROFILES, Profile, detect, wants_key
 
 
 @pytest.mark.parametrize(
@@ -28,6 +28,24 @@ from ollama_openai_proxy.translate.openai.profile import GENERIC, PROFILES, Prof
 def test_a_backend_is_known_by_its_host_or_by_who_owns_its_models(host: str, owners: list[str], name: str) -> None:
     """Only what is certain counts: a parameter that a backend does not know may make it refuse the request."""
     assert detect(host, owners).name == name
+
+
+@pytest.mark.parametrize(
+    ("host", "wanted"),
+    [
+        ("api.openai.com", True),
+        ("eu.api.openai.com", True),
+        ("me.openai.azure.com", True),
+        ("openrouter.ai", True),
+        ("notopenrouter.ai", False),
+        ("openai.com.example.org", False),
+        ("localhost", False),
+        ("", False),
+    ],
+)
+def test_services_that_want_a_key(host: str, wanted: bool) -> None:
+    """OpenAI, Azure and OpenRouter answer no request for a chat without a key; of others nothing is certain."""
+    assert wants_key(host) is wanted
 
 
 def test_what_is_not_known_takes_openai_parameters_only() -> None:

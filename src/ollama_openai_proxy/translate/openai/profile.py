@@ -56,14 +56,24 @@ PROFILES = {
         ),
     )
 }
+# Services that everybody knows by their host, and that answer nobody without a key.
 _HOSTS = {"openai.com": "openai", "openai.azure.com": "openai", "openrouter.ai": "openrouter"}
 _OWNERS = {"vllm": "vllm", "llamacpp": "llamacpp"}
 
 
 def detect(host: str, owners: Iterable[str]) -> Profile:
     """Return the profile of a backend, by its host and by what its models are `owned_by`."""
-    for suffix, name in _HOSTS.items():
-        if host == suffix or host.endswith("." + suffix):
-            return PROFILES[name]
+    if service := _service(host):
+        return PROFILES[service]
     names = {_OWNERS.get(owner) for owner in owners}
     return PROFILES.get(names.pop() or "", GENERIC) if len(names) == 1 else GENERIC
+
+
+def wants_key(host: str) -> bool:
+    """Whether the backend at this host is known to refuse whoever has no key."""
+    return bool(_service(host))
+
+
+def _service(host: str) -> str:
+    """Return the name of the profile of a service that is known by its host, "" for any other."""
+    return next((name for suffix, name in _HOSTS.items() if host == suffix or host.endswith("." + suffix)), "")
