@@ -1,6 +1,6 @@
 """A backend that costs nothing: it answers each request with bytes made beforehand.
 
-python benchmarks/upstream.py PORT EVENTS [SECONDS BETWEEN EVENTS]
+python benchmarks/upstream.py PORT EVENTS [SECONDS BETWEEN EVENTS [ADDRESS]]
 """
 
 from __future__ import annotations
@@ -80,8 +80,10 @@ def _length(head: bytes) -> int:
 
 
 async def main() -> None:
-    port, events, pause = int(sys.argv[1]), int(sys.argv[2]), float((sys.argv[3:] or ["0"])[0])
-    server = await asyncio.get_running_loop().create_server(lambda: Backend(events, pause), "127.0.0.1", port)
+    port, events, *more = sys.argv[1:]
+    pause, address = (more + ["0", "127.0.0.1"][len(more) :])[:2]
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: Backend(int(events), float(pause)), address, int(port))
     await server.serve_forever()
 
 

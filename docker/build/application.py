@@ -1,4 +1,4 @@
-"""Put what the proxy itself is into a tree of its own, which becomes a layer: package, command, probe, user, log folder.
+"""Put what the proxy itself is into a tree of its own, which becomes a layer: package, command, probe, user, logs.
 
 application.py ENVIRONMENT TARGET
 """
@@ -6,7 +6,6 @@ application.py ENVIRONMENT TARGET
 from __future__ import annotations
 
 import csv
-import io
 import os
 import py_compile
 import shutil
@@ -16,6 +15,8 @@ from pathlib import Path
 from trees import compile_all, settle
 
 NAME = "ollama_openai_proxy"
+# What the installer notes of its own: a path and a time of the build.
+NOTES = ("direct_url.json", "uv_cache.json")
 # A number for who runs it, and a name for whoever looks; the image works under any other number too.
 USER = ("appuser:x:1000:1000::/app:/usr/sbin/nologin", "appuser:x:1000:")
 
@@ -23,7 +24,11 @@ USER = ("appuser:x:1000:1000::/app:/usr/sbin/nologin", "appuser:x:1000:")
 def main(environment: Path, target: Path) -> None:
     (record,) = environment.glob(f"lib/python3.*/site-packages/{NAME}-*.dist-info/RECORD")
     site = record.parent.parent
-    for name, *_ in csv.reader(io.StringIO(record.read_text(encoding="utf-8"))):
+    rows = [
+        line for line in record.read_text(encoding="utf-8").splitlines() if not line.partition(",")[0].endswith(NOTES)
+    ]
+    record.write_text("\n".join((*rows, "")), encoding="utf-8")
+    for name, *_ in csv.reader(rows):
         source = (site / name).resolve()
         copied = target / source.relative_to("/")
         copied.parent.mkdir(parents=True, exist_ok=True)

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import time
+import tomllib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -152,3 +153,11 @@ def serving(image: str, *arguments: str, options: Sequence[str] = (), **environm
     with container(image, "serve", "--demo", "--rate=0", *arguments, options=options, **environment) as started:
         started.wait_ready()
         yield started
+
+
+def version() -> str:
+    """Return the version that pyproject.toml gives the project."""
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        found = tomllib.load(file)["project"]["version"]
+    assert isinstance(found, str)
+    return found

@@ -1,0 +1,74 @@
+"""What the images tell of themselves."""
+
+from __future__ import annotations
+
+import subprocess
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from support import engine
+
+
+@pytest.fixture(scope="module")
+def config(image: str) -> dict[str, Any]:
+    found = engine.inspect(image)["Config"]
+    assert isinstance(found, dict)
+    return found
+
+
+def git(*arguments: str) -> str:
+    done = subprocess.run(["git", *arguments], cwd=engine.ROOT, capture_output=True, text=True, check=True)  # noqa: S603, S607  # as scripts/image asks it
+    return done.stdout.strip()
+
+
+def test_user_is_a_number(config: dict[str, Any]) -> None:
+    """G10: Kubernetes' runAsNonRoot wants a number."""
+    assert config["User"] == "1000:1000"
+
+
+def test_runs_without_a_shell(config: dict[str, Any]) -> None:
+    """P2: no shell stands between the signals and the process."""
+    assert config["Entrypoint"] == ["ollama-openai-proxy"]
+    assert config["Cmd"] == ["serve"]
+    assert config["StopSignal"] == "SIGTERM"
+    assert config["Shell"] is None if "Shell" in config else True
+
+
+def test_health_check(config: dict[str, Any]) -> None:
+    """G9, P1: a check starts no shell, and its deadline is longer than that of the probe, which is 3 s."""
+    check = config["Healthcheck"]
+    assert check["Test"] == ["CMD", "python", "-I", "-S", "/app/probe.pyc"]
+    assert check["Interval"] == 30_000_000_000
+    assert check["Timeout"] >= 4_000_000_000
+    assert check["Retries"] == 3
+
+
+def test_labels(config: dict[str, Any]) -> None:
+    """G15 and the OCI's names: what it is, of which commit, and when that was; not when it was built."""
+    labels = {name.removeprefix("org.opencontainers.image."): value for name, value in config["Labels"].items()}
+    assert labels["title"] == engine.IMAGE
+    assert labels["version"] == engine.version()
+    assert labels["revision"] == git("rev-parse", "HEAD")
+    assert labels["licenses"] == "MIT"
+    assert labels["base.name"].startswith("python:3.12-slim")
+    created = datetime.fromtimestamp(int(git("log", "-1", "--format=%ct")), UTC)
+    assert datetime.fromisoformat(labels["created"]) == created
+
+
+def test_no_secret_in_the_history(image: str) -> None:
+    """What a build was given stays out of the image: arguments of mirrors and their keys are in no layer's command."""
+    history = engine.docker("history", "--no-trunc", "--format={{.CreatedBy}}", image)
+    assert "netrc" not in history
+    assert "INDEX" not in history
+
+
+def test_both_images_run_alike(images: None) -> None:  # noqa: ARG001  # what it asks for is built
+    """Only what is around the proxy differs: how it is started, checked and stopped is the same."""
+    first, second = (engine.inspect(f"{engine.IMAGE}:{target}")["Config"] for target in ("prod", "distroless"))
+    for config in (first, second):
+        config.pop("Image", None)
+        config.pop("Hostname", None)
+        config["Env"].sort()
+    assert first == second
