@@ -13,11 +13,16 @@ from support import engine
 GIVEN = os.environ.get("PROXY_TEST_IMAGE")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Leave the builds out of a test's own deadline: they have theirs."""
-    for item in items:
-        if Path(__file__).parent in item.path.parents:
-            item.add_marker(pytest.mark.timeout(120, func_only=True))
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave builds out of a test's own deadline: they have theirs. Test what is about the image, if one is given."""
+    ours = [item for item in items if Path(__file__).parent in item.path.parents]
+    for item in ours:
+        item.add_marker(pytest.mark.timeout(120, func_only=True))
+    if GIVEN:
+        about_it = {"prod", "image"}
+        others = [item for item in ours if not about_it & set(getattr(item, "fixturenames", ()))]
+        items[:] = [item for item in items if item not in others]
+        config.hook.pytest_deselected(items=others)
 
 
 @pytest.fixture(scope="session")
@@ -44,7 +49,7 @@ def prod(request: pytest.FixtureRequest) -> str:
     return f"{engine.IMAGE}:prod"
 
 
-@pytest.fixture(scope="session", params=["prod", "distroless"])
+@pytest.fixture(scope="session", params=["given"] if GIVEN else ["prod", "distroless"])
 def image(request: pytest.FixtureRequest) -> str:
     """Each of the images that are deployed."""
     if GIVEN:
