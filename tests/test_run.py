@@ -30,7 +30,7 @@ def test_taken_port(tmp_path: Path) -> None:
     told = json.loads(one_line(done.stderr))
     assert (told["level"], told["message"]) == (
         "CRITICAL",
-        f"can't listen on 127.0.0.1:{port}: Address already in use",
+        f"PROXY_PORT: can't listen on 127.0.0.1:{port}: Address already in use",
     )
 
 
@@ -39,7 +39,7 @@ def test_unknown_address(tmp_path: Path) -> None:
     done = run(tmp_path, *DEMO, PROXY_HOST="no-such-host.invalid", PROXY_PORT="0")
     assert done.returncode == 1
     told = json.loads(one_line(done.stderr))
-    assert told["message"].startswith("can't listen on no-such-host.invalid:0: ")
+    assert told["message"].startswith("PROXY_PORT: can't listen on no-such-host.invalid:0: ")
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def test_host_that_is_none(tmp_path: Path) -> None:
     """K9: a name that can't be one is one line, too."""
     done = run(tmp_path, *DEMO, PROXY_HOST="..a")
     assert done.returncode == 1
-    assert json.loads(one_line(done.stderr))["message"].startswith("can't listen on ..a:")
+    assert json.loads(one_line(done.stderr))["message"].startswith("PROXY_PORT: can't listen on ..a:")
 
 
 @pytest.mark.parametrize(

@@ -107,16 +107,20 @@ def _serve(loaded: Settings, options: argparse.Namespace, workers: int, lines: l
 
 def _listen(loaded: Settings) -> list[socket.socket]:
     """Return the sockets: the proxy's, and that of the metrics if they have a port to themselves."""
-    listeners: list[socket.socket] = []
-    for port in (loaded.port, loaded.metrics_port):
-        if port is not None:
-            try:
-                listeners.append(listen(loaded.host, port))
-            except OSError as error:
-                raise OSError(f"can't listen on {loaded.host}:{port}: {error.strerror or error}") from None
-            except UnicodeError:
-                raise OSError(f"can't listen on {loaded.host}:{port}: no such name") from None
-    return listeners
+    own = "PROXY_PORT" if loaded.proxy_port is not None else "OLLAMA_HOST"
+    ports = ((own, loaded.port), ("METRICS_PORT", loaded.metrics_port))
+    return [_listener(name, loaded.host, port) for name, port in ports if port is not None]
+
+
+def _listener(name: str, host: str, port: int) -> socket.socket:
+    """Return a listening socket. Raises OSError, which names the variable that asked for it."""
+    place = f"{name}: can't listen on {f'[{host}]' if ':' in host else host}:{port}"
+    try:
+        return listen(host, port)
+    except OSError as error:
+        raise OSError(f"{place}: {error.strerror or error}") from None
+    except UnicodeError:
+        raise OSError(f"{place}: no such name") from None
 
 
 def _inherited(numbers: str) -> list[socket.socket]:
