@@ -39,7 +39,14 @@ def test_unknown_address(tmp_path: Path) -> None:
     done = run(tmp_path, *DEMO, PROXY_HOST="no-such-host.invalid", PROXY_PORT="0")
     assert done.returncode == 1
     told = json.loads(one_line(done.stderr))
-    assert told["message"].startswith("PROXY_PORT: can't listen on no-such-host.invalid:0: ")
+    assert told["message"].startswith("PROXY_HOST: can't listen on no-such-host.invalid:0: ")
+
+
+def test_address_of_another_machine(tmp_path: Path) -> None:
+    """Bad input: the line names the variable that holds the address, which is not the one of the port."""
+    done = run(tmp_path, *DEMO, OLLAMA_HOST="192.0.2.1:8080")  # RFC 5737: nobody's
+    assert done.returncode == 1
+    assert json.loads(one_line(done.stderr))["message"].startswith("OLLAMA_HOST: can't listen on 192.0.2.1:8080: ")
 
 
 @pytest.mark.parametrize(
@@ -85,7 +92,7 @@ def test_host_that_is_none(tmp_path: Path) -> None:
     """K9: a name that can't be one is one line, too."""
     done = run(tmp_path, *DEMO, PROXY_HOST="..a")
     assert done.returncode == 1
-    assert json.loads(one_line(done.stderr))["message"].startswith("PROXY_PORT: can't listen on ..a:")
+    assert json.loads(one_line(done.stderr))["message"].startswith("PROXY_HOST: can't listen on ..a:")
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import fcntl
 import logging
 import os
@@ -107,20 +108,22 @@ def _serve(loaded: Settings, options: argparse.Namespace, workers: int, lines: l
 
 def _listen(loaded: Settings) -> list[socket.socket]:
     """Return the sockets: the proxy's, and that of the metrics if they have a port to themselves."""
-    own = "PROXY_PORT" if loaded.proxy_port is not None else "OLLAMA_HOST"
+    host = "PROXY_HOST" if loaded.proxy_host else "OLLAMA_HOST"
+    own = "OLLAMA_HOST" if loaded.proxy_port is None else "PROXY_PORT"
     ports = ((own, loaded.port), ("METRICS_PORT", loaded.metrics_port))
-    return [_listener(name, loaded.host, port) for name, port in ports if port is not None]
+    return [_listener(loaded.host, port, (host, name)) for name, port in ports if port is not None]
 
 
-def _listener(name: str, host: str, port: int) -> socket.socket:
-    """Return a listening socket. Raises OSError, which names the variable that asked for it."""
-    place = f"{name}: can't listen on {f'[{host}]' if ':' in host else host}:{port}"
+def _listener(host: str, port: int, names: tuple[str, str]) -> socket.socket:
+    """Return a listening socket. Raises OSError, which names the variable that is wrong: the host or the port."""
+    place = f"can't listen on {f'[{host}]' if ':' in host else host}:{port}"
     try:
         return listen(host, port)
-    except OSError as error:
-        raise OSError(f"{place}: {error.strerror or error}") from None
     except UnicodeError:
-        raise OSError(f"{place}: no such name") from None
+        raise OSError(f"{names[0]}: {place}: no such name") from None
+    except OSError as error:
+        is_host = isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL
+        raise OSError(f"{names[0 if is_host else 1]}: {place}: {error.strerror or error}") from None
 
 
 def _inherited(numbers: str) -> list[socket.socket]:
