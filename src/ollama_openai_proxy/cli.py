@@ -8,6 +8,8 @@ import os
 import sys
 from typing import NoReturn
 
+from pydantic import BaseModel
+
 from ollama_openai_proxy import settings
 from ollama_openai_proxy.observe import logs
 from ollama_openai_proxy.observe.log_text import is_wanted
@@ -23,6 +25,8 @@ def main(arguments: list[str] | None = None) -> int:
     except settings.SettingsError as error:
         logs.fail(str(error), fmt="text" if options.command == "check" else _format())
         return MISUSED
+    # FastAPI describes OpenAPI in models that nothing here uses; each is built when something does.
+    BaseModel.model_config["defer_build"] = True
     # Each imports what it needs, and no more: the parent of workers is to stay small.
     if options.command == "check":
         from ollama_openai_proxy.check import run as check  # noqa: PLC0415  # see above

@@ -77,7 +77,7 @@ class CutResponse(StreamingResponse):
 
 def create_demo(*, rate: float = 50.0) -> FastAPI:
     """`rate` is the number of streamed tokens per second; 0 means as fast as they can be sent."""
-    app = FastAPI(openapi_url=None, redirect_slashes=False)
+    app = FastAPI(openapi_url=None, redirect_slashes=False, telemetry={"auto_configure": False})
 
     @app.exception_handler(RefusedError)
     async def refuse(_: Request, refused: RefusedError) -> Response:

@@ -89,7 +89,13 @@ def create_app(settings: Settings, process: Process | None = None) -> FastAPI:
                 stack.push_async_callback(_cancel, asyncio.create_task(work))
             yield
 
-    app = FastAPI(lifespan=lifespan, openapi_url=None, redirect_slashes=False)
+    app = FastAPI(
+        lifespan=lifespan,
+        openapi_url=None,
+        redirect_slashes=False,
+        # It has traces of its own, with what clients sent in them; the process's tracer is to be the only one.
+        telemetry={"auto_configure": False, "tracing": False, "metrics": False, "logs": False},
+    )
     app.state.catalog, app.state.metrics, app.state.lifecycle = catalog, metrics, Lifecycle(metrics)
     loaded = LoadedModels(settings.keep_alive, time.monotonic)
     services = ollama.Services(upstream, catalog, loaded, pulse)

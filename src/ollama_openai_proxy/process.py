@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import logging
 import os
 import socket
@@ -16,7 +17,7 @@ from urllib.parse import urlsplit
 
 import uvloop
 
-from ollama_openai_proxy import __version__, demo
+from ollama_openai_proxy import __version__
 from ollama_openai_proxy.main import Process, create_app
 from ollama_openai_proxy.observe.logs import Logs
 from ollama_openai_proxy.observe.tracing import create_tracer
@@ -30,6 +31,7 @@ from ollama_openai_proxy.translate.ollama.catalog import capabilities
 FAILED = 1
 
 _FLUSH_SECONDS = 1.0
+_NEW_OBJECTS = 2_000  # what Python 3.13 has by default
 _NO_NEWS = (
     "ASGI callable returned without completing response",
     "Unsupported upgrade request",
@@ -83,6 +85,8 @@ async def _run(loaded: Settings, options: argparse.Namespace, listeners: list[so
     logging.getLogger("uvicorn.error").addFilter(_is_news)
     async with AsyncExitStack() as stack:
         if options.demo:
+            from ollama_openai_proxy import demo  # noqa: PLC0415  # for those who have no backend
+
             url = await stack.enter_async_context(serving(demo.create_demo(rate=options.rate)))
             loaded = loaded.model_copy(update={"openai_api_base_url": f"{url}/v1", "openai_api_key": None})
         app = create_app(loaded, process)
@@ -97,8 +101,18 @@ async def _run(loaded: Settings, options: argparse.Namespace, listeners: list[so
         if options.tell and not options.slot:
             telling = asyncio.create_task(_tell(server, app.state.catalog, listener))
             stack.callback(telling.cancel)
+        _collect_what_comes()
         await server.serve(sockets=[listener])
         return 0 if server.started else FAILED
+
+
+def _collect_what_comes() -> None:
+    """Look for garbage again, after a start without (__main__.py), but not in what the start has made.
+
+    That stays, and to look through all of it would hold up the streams.
+    """
+    gc.freeze()
+    gc.set_threshold(_NEW_OBJECTS)
 
 
 def _follow_parent(stop: Callable[[], None]) -> Callable[[], object]:
