@@ -111,12 +111,12 @@ def assert_curl_works(line: str) -> None:
     assert parts[-1]["done"] is True
 
 
-@pytest.mark.parametrize(("host", "shown"), [("0.0.0.0", "127.0.0.1"), ("::", "[::1]")])  # noqa: S104  # so that both answer
-def test_first_look_on_all_addresses(tmp_path: Path, host: str, shown: str) -> None:
-    """Where the proxy listens on all addresses, the one that is printed can be asked."""
+@pytest.mark.parametrize("host", ["0.0.0.0", "::"])  # noqa: S104  # so that both answer
+def test_first_look_on_all_addresses(tmp_path: Path, host: str) -> None:
+    """Where the proxy listens on all addresses, the one that is printed can be asked, out of a container too (P9)."""
     with served(tmp_path, "serve", "--try", "--rate", "0", PROXY_HOST=host) as proxy:
         lines = eventually(proxy.how_to_try, within=PROMPTLY).splitlines()
-        url = f"http://{shown}:{proxy.url.rpartition(':')[2]}"
+        url = f"http://127.0.0.1:{proxy.url.rpartition(':')[2]}"
         assert f"Listening on {url}. Try it:" in lines
         assert answers(url)
 

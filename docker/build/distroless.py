@@ -108,10 +108,15 @@ def _copy(path: Path, target: Path) -> None:
 
 
 def _owner(library: Path) -> str:
+    """Return the Debian package that a library is of, or "" for Python's own, which scanners know by its name."""
     if LOCAL in library.parents:
-        return ""  # Python's own; scanners know it by its name
-    owner = subprocess.run(["dpkg", "-S", library], capture_output=True, text=True, check=True).stdout
-    return owner.partition(": ")[0]
+        return ""
+    # Releases before 13 know it by the name that it had before / and /usr were merged.
+    for name in (library, Path("/", library.relative_to("/usr"))):
+        found = subprocess.run(["dpkg", "-S", name], capture_output=True, text=True, check=False)
+        if found.returncode == 0:
+            return found.stdout.partition(": ")[0]
+    sys.exit(f"distroless: no package has {library}")
 
 
 def _installed(packages: Iterable[str]) -> set[str]:

@@ -132,7 +132,7 @@ async def _tell(server: Server, catalog: Catalog, listener: socket.socket) -> No
     await server.listening.wait()
     names = [model.name for model in await catalog.models() if "completion" in capabilities(model)]
     host, port = listener.getsockname()[:2]
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  # listening on all, reached on one
+    host = {"0.0.0.0": "127.0.0.1", "::": "127.0.0.1"}.get(host, host)  # noqa: S104  # listening on all, reached on one
     url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
     python = sys.executable if find_spec("ollama") else "Python, after `pip install ollama`"
     print(_HOW_TO_TRY.format(url=url, model=names[0] if names else "MODEL", python=python), flush=True)

@@ -17,6 +17,14 @@ from support.layers import Layer, digests, layers
 BUDGET = json.loads((engine.ROOT / "docker" / "budget.json").read_text(encoding="utf-8"))
 BASE = "python:3.12-slim"
 PROD = f"{engine.IMAGE}:prod"
+PASSWORD = "d41d8cd98f"
+INDEX = "https://pypi.org/simple"
+# What people keep beside the code, or tools leave there.
+PRIVATE = (
+    *(".env", "docker/.env", "docker/prod.env", "docker/.env.prod", "docker/prod.env.bak", "src/.env"),
+    *("docker/openai_api_key", "docker/secrets/key", "docker/proxies/tls.pem", "src/a.key", ".git/config"),
+    *("src/a/__pycache__/a.cpython-312.pyc", "a.log"),
+)
 
 pytestmark = pytest.mark.usefixtures("images")
 
@@ -29,13 +37,17 @@ def added() -> list[Layer]:
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
-    """Another copy of what is built, in another place and with the times of now."""
+    return copied(tmp_path)
+
+
+def copied(folder: Path) -> Path:
+    """Make another copy of what is built, with the times of now."""
     ignored = shutil.ignore_patterns("__pycache__", "*.pyc")
     for name in ("docker", "src", "scripts"):
-        shutil.copytree(engine.ROOT / name, tmp_path / name, ignore=ignored, copy_function=shutil.copy)
+        shutil.copytree(engine.ROOT / name, folder / name, ignore=ignored, copy_function=shutil.copy)
     for name in ("pyproject.toml", "uv.lock", "README.md", "LICENSE", ".dockerignore"):
-        shutil.copy(engine.ROOT / name, tmp_path / name)
-    return tmp_path
+        shutil.copy(engine.ROOT / name, folder / name)
+    return folder
 
 
 @pytest.fixture
@@ -69,10 +81,12 @@ def test_distroless_has_the_same_bytes() -> None:
 
 
 @pytest.mark.parametrize("target", ["ci", "dev"])
-def test_tests_run_on_what_is_shipped(target: str) -> None:
+def test_tests_run_on_what_is_shipped(target: str, added: list[Layer]) -> None:
     """G16, D19: the images for tests and development are prod with more on top."""
-    shipped = digests(PROD)
-    assert digests(f"{engine.IMAGE}:{target}")[: len(shipped)] == shipped
+    own = layers(f"{engine.IMAGE}:{target}", above=BASE)[: len(added)]
+    assert [layer.digest for layer in own[1:]] == [layer.digest for layer in added[1:]]
+    # Of the first, which only removes, BuildKit may have kept two, of builds at different times.
+    assert own[0].without_times_of_removals() == added[0].without_times_of_removals()
 
 
 def test_a_change_of_code_ships_little(tree: Path, tag: str, added: list[Layer]) -> None:
@@ -85,20 +99,45 @@ def test_a_change_of_code_ships_little(tree: Path, tag: str, added: list[Layer])
     assert 0 < sum(layer.compressed for layer in changed) <= BUDGET["code_change_bytes"]
 
 
-def test_two_builds_are_the_same(tree: Path, tag: str, added: list[Layer]) -> None:
-    """G15: the same tree, elsewhere and later, with nothing kept of the first build, gives the same layers."""
-    build(tree, "prod", tag, "--no-cache")
-    again = layers(tag, above=BASE)
-    assert [layer.without_times_of_removals() for layer in again] == [
+@pytest.fixture(scope="module")
+def again(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Another build of prod: elsewhere, later, nothing kept of the first, with a mirror and its password."""
+    folder = copied(tmp_path_factory.mktemp("again"))
+    secret = folder / "netrc"
+    secret.write_text(f"machine mirror.invalid login proxy password {PASSWORD}\n", encoding="utf-8")
+    name = f"{engine.IMAGE}-test:again"
+    build(folder, "prod", name, "--no-cache", f"--secret=id=netrc,src={secret}", f"--build-arg=PIP_INDEX_URL={INDEX}")
+    yield name
+    engine.docker("rmi", "--force", name, check=False)
+
+
+def test_two_builds_are_the_same(again: str, added: list[Layer]) -> None:
+    """G15: the same tree gives the same layers, to the bit but for the first, which only removes."""
+    found = layers(again, above=BASE)
+    assert [layer.without_times_of_removals() for layer in found] == [
         layer.without_times_of_removals() for layer in added
     ]
-    # But for the first, which only removes, to the bit.
-    assert [layer.digest for layer in again[1:]] == [layer.digest for layer in added[1:]]
+    assert [layer.digest for layer in found[1:]] == [layer.digest for layer in added[1:]]
+
+
+def test_what_a_build_is_told_stays_out(again: str) -> None:
+    """G3: neither a layer nor the history of an image tells of a mirror or holds what it asks for."""
+    assert INDEX not in engine.docker("history", "--no-trunc", "--format={{.CreatedBy}}", again)
+    assert not [layer.digest for layer in layers(again, above=BASE) if PASSWORD.encode() in layer.content]
+
+
+@pytest.mark.parametrize("stage", ["builder", "ci", "dev"])
+def test_each_stage_that_installs_heeds_the_mirror(stage: str) -> None:
+    """An argument is known to the stage that declares it, and to no other: in each, uv is told of the mirror."""
+    _, _, text = (engine.ROOT / "docker" / "Dockerfile").read_text(encoding="utf-8").partition(f" AS {stage}\n")
+    text = text.partition("\nFROM ")[0]
+    assert "uv pip install" in text
+    assert "\nARG UV_DEFAULT_INDEX\n" in f"\n{text}"
 
 
 def test_context_holds_nothing_private(tmp_path: Path, tag: str) -> None:
-    """D23: settings with keys, bytecode and history are not even sent to the engine, however deep they lie."""
-    for name in (".env", "docker/.env", "src/.env", "src/a/__pycache__/a.cpython-312.pyc", ".git/config", "a.log"):
+    """D23: files with keys, bytecode and history are not even sent to the engine, however deep they lie."""
+    for name in PRIVATE:
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("private", encoding="utf-8")

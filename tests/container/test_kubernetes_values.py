@@ -6,11 +6,11 @@ import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 
+from ollama_openai_proxy import settings
 from support import engine, kubernetes
 from support.kubernetes import (
     BASE,
@@ -46,9 +46,9 @@ def block(name: str) -> str:
 def test_settings_are_the_proxys() -> None:
     """G23: the chart takes the settings that the proxy has, with their limits, and no others."""
     assert kubernetes.SCHEMA.read_text(encoding="utf-8") == kubernetes.schema()
-    settings = yaml.safe_load(kubernetes.SCHEMA.read_text())["properties"]["settings"]
-    assert settings["additionalProperties"] is False
-    assert not kubernetes.OF_THE_CHART & {*settings["properties"]}
+    taken = yaml.safe_load(kubernetes.SCHEMA.read_text())["properties"]["settings"]
+    assert taken["additionalProperties"] is False
+    assert not kubernetes.OF_THE_CHART & {*taken["properties"]}
 
 
 def test_version() -> None:
@@ -87,9 +87,142 @@ def test_values_arrive(tools: Tools) -> None:
 )
 def test_wrong_values(tools: Tools, values: Manifest, named: str) -> None:
     """G23: a wrong value is refused before anything is changed, and the message names it."""
-    settings: dict[str, Any] = {**LEAST["settings"], **values.get("settings", {})}
     with pytest.raises(Refused, match=re.escape(named)):
-        tools.template({**values, "settings": settings})
+        tools.template(with_backend(values))
+
+
+def with_backend(values: Manifest) -> Manifest:
+    return {**values, "settings": {**LEAST["settings"], **values.get("settings", {})}}
+
+
+def refusal(tools: Tools, values: Manifest) -> str:
+    """What the chart says of values that it refuses, "" of others."""
+    try:
+        tools.template(values)
+    except Refused as error:
+        return str(error)
+    return ""
+
+
+@pytest.mark.parametrize(
+    ("wrong", "right", "sentence"),
+    [
+        ({"DRAIN_DELAY": 61}, {"DRAIN_DELAY": 60}, "settings.DRAIN_TIMEOUT is shorter"),
+        ({"DRAIN_TIMEOUT": 4.5, "DRAIN_DELAY": 5}, {"DRAIN_TIMEOUT": 5, "DRAIN_DELAY": 5}, "settings.DRAIN_TIMEOUT is"),
+        ({"DRAIN_TIMEOUT": 0, "DRAIN_DELAY": 1}, {"DRAIN_TIMEOUT": 0, "DRAIN_DELAY": 0}, "settings.DRAIN_TIMEOUT is"),
+        ({"METRICS_PORT": 11434}, {"METRICS_PORT": 11435}, "settings.METRICS_PORT is the proxy's own port"),
+        (
+            {"METRICS_PORT": 9464, "METRICS_ENABLED": False},
+            {"METRICS_PORT": 9464, "METRICS_ENABLED": True},
+            "settings.METRICS_PORT is set and settings.METRICS_ENABLED is false",
+        ),
+    ],
+)
+def test_settings_that_disagree(tools: Tools, wrong: Manifest, right: Manifest, sentence: str) -> None:
+    """G23: settings with which the proxy does not start are refused, and those that are just right are not."""
+    with pytest.raises(settings.SettingsError):
+        settings.load(_env_file=None, **{name.lower(): value for name, value in wrong.items()})
+    assert sentence in refusal(tools, with_backend({"settings": wrong}))
+    settings.load(_env_file=None, **{name.lower(): value for name, value in right.items()})
+    assert not refusal(tools, with_backend({"settings": right}))
+
+
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1", "127.1.2.3", "localhost", "::1", "[::1]", "0:0:0:0:0:0:0:1", "[::]", "::", "10.0.0.127"]
+)
+def test_address(tools: Tools, host: str) -> None:
+    """G23: an address that only the pod itself reaches is refused, for no probe would; others are taken."""
+    refused = "settings.PROXY_HOST is" in refusal(tools, with_backend({"settings": {"PROXY_HOST": host}}))
+    assert refused == settings.load(_env_file=None, proxy_host=host).is_loopback
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://api.openai.com/v1",
+        "https://API.OpenAI.com:443",
+        "https://openrouter.ai/api/v1",
+        "https://name.openai.azure.com/openai/v1",
+        "https://notopenai.com/v1",
+        "https://openai.com.example/v1",
+        "http://gateway:8000/api.openai.com",
+    ],
+)
+def test_backend_that_wants_a_key(tools: Tools, url: str) -> None:
+    """D11: without a key, a backend is refused by the chart if the proxy would refuse it, and not with one."""
+    values: Manifest = {"settings": {"OPENAI_API_BASE_URL": url}}
+    refused = "existingSecret.name is not set" in refusal(tools, values)
+    try:
+        settings.load(_env_file=None, openai_api_base_url=url)
+    except settings.SettingsError:
+        assert refused
+        assert not refusal(tools, {**values, "existingSecret": {"name": "key"}})
+    else:
+        assert not refused
+
+
+def test_bounds_of_scaling(tools: Tools) -> None:
+    """G23: fewer pods at most than at least is refused, however the numbers are given, and as many are not."""
+
+    def given(least: int, most: int) -> str:
+        return refusal(tools, {**LEAST, "autoscaling": {"enabled": True, "minReplicas": least, "maxReplicas": most}})
+
+    assert "autoscaling.minReplicas is more than autoscaling.maxReplicas" in given(4, 3)
+    assert not given(3, 3)
+    url = LEAST["settings"]["OPENAI_API_BASE_URL"]
+    flags = ("--set", f"settings.OPENAI_API_BASE_URL={url},autoscaling.enabled=true,autoscaling.maxReplicas=1")
+    with pytest.raises(Refused, match=re.escape("autoscaling.minReplicas is more")):
+        tools.run("helm", "template", "proxy", CHART, *flags)
+
+
+def test_ports_of_the_service(tools: Tools) -> None:
+    """G23: a Service that would have one port twice, which Kubernetes refuses, is refused before."""
+    values = with_backend({"settings": {"METRICS_PORT": 9464}, "service": {"port": 9464}})
+    assert "settings.METRICS_PORT is service.port" in refusal(tools, values)
+
+
+@pytest.mark.parametrize("label", ["app.kubernetes.io/name", "app.kubernetes.io/instance"])
+def test_labels_of_the_selector(tools: Tools, label: str) -> None:
+    """G23: no label of the user's takes the place of one that selects the pods."""
+    assert "/podLabels/app.kubernetes.io" in refusal(tools, {**LEAST, "podLabels": {label: "other"}})
+
+
+@pytest.mark.parametrize("name", ["123", "true", "null"])
+def test_names_are_strings(tools: Tools, name: str) -> None:
+    """G23: a name that YAML could read as a number or a truth stays a name wherever it stands."""
+    own: Manifest = {"fullnameOverride": name, "nameOverride": name, "serviceAccount": {"name": name}}
+    image = {"repository": name, "tag": "45"}
+    found = tools.render({**RICH, **own, "image": image, "existingSecret": {"name": name, "key": name}}, name)
+    selector = {"app.kubernetes.io/name": name, "app.kubernetes.io/instance": name}
+    deployment = only(found, "Deployment")["spec"]
+    assert deployment["selector"]["matchLabels"] == selector
+    assert selector.items() <= deployment["template"]["metadata"]["labels"].items()
+    assert {manifest["metadata"]["name"] for manifest in found} == {name}
+    assert all(selector.items() <= manifest["metadata"]["labels"].items() for manifest in found)
+    assert only(found, "HorizontalPodAutoscaler")["spec"]["scaleTargetRef"]["name"] == name
+    assert pod(found)["serviceAccountName"] == name
+    assert container(found)["image"] == f"{name}:45"
+    (secret,) = [volume["secret"] for volume in pod(found)["volumes"] if "secret" in volume]
+    assert (secret["secretName"], secret["items"][0]["key"]) == (name, name)
+
+
+def test_grace_without_a_drain(tools: Tools) -> None:
+    """P18: a pod that is not to drain gets the 15 seconds alone."""
+    values = with_backend({"settings": {"DRAIN_DELAY": 0, "DRAIN_TIMEOUT": 0}})
+    assert pod(tools.render(values))["terminationGracePeriodSeconds"] == 15
+
+
+def test_tools_of_other_machines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """G23: on a machine that the packaged tools are not built for, those on PATH are taken, or the tests skipped."""
+    monkeypatch.setenv("CI", "true")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(pytest.skip.Exception, match="Linux aarch64"), kubernetes.unpacked(("Linux", "aarch64")):
+        pass
+    for name in ("helm", "kubectl"):
+        (tmp_path / name).write_text(f"#!/bin/sh\necho own {name}\n")
+        (tmp_path / name).chmod(0o755)
+    with kubernetes.unpacked(("Linux", "aarch64")) as found:
+        assert [found.run(name) for name in ("helm", "kubectl")] == ["own helm\n", "own kubectl\n"]
 
 
 def test_backend_must_be_named(tools: Tools) -> None:

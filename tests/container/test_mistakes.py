@@ -68,7 +68,7 @@ def test_logs_that_can_not_be_written(prod: str) -> None:
 def test_a_port_that_is_taken(prod: str) -> None:
     """Two in one network namespace: the second one ends, and names the address."""
     with engine.serving(prod) as first:
-        ends(prod, 1, "11434", settings=BACKEND, options=(f"--network=container:{first.id}",))
+        ends(prod, 1, "OLLAMA_HOST", settings=BACKEND, options=(f"--network=container:{first.id}",))
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import shlex
+import signal
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -53,8 +54,12 @@ class Deployment:
         docker("build", "--tag", tag, str(folder))
         return tag
 
-    async def update(self, *arguments: str, **environment: str) -> tuple[int, str]:
-        """Run the script as a person does, and return its status and what it said."""
+    def all(self) -> list[str]:
+        """The containers, in whatever state they are."""
+        return sorted(self.compose.do("ps", "--all", "--quiet", "proxy").split())
+
+    async def start(self, *arguments: str, **environment: str) -> asyncio.subprocess.Process:
+        """Run the script as a person does, in a group of its own."""
         files = (f"-f {path}" for path in self.compose.files)
         command = shlex.split(f"{UPDATE} {' '.join(files)}") + list(arguments)
         environ = {
@@ -65,9 +70,14 @@ class Deployment:
             "SETTLE": "2",
             **environment,
         }
-        process = await asyncio.create_subprocess_exec(
-            *command, env=environ, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+        pipe, both = asyncio.subprocess.PIPE, asyncio.subprocess.STDOUT
+        return await asyncio.create_subprocess_exec(
+            *command, env=environ, stdout=pipe, stderr=both, start_new_session=True
         )
+
+    async def update(self, *arguments: str, **environment: str) -> tuple[int, str]:
+        """Run the script to its end, and return its status and what it said."""
+        process = await self.start(*arguments, **environment)
         async with asyncio.timeout(90):
             output, _ = await process.communicate()
         assert process.returncode is not None
@@ -158,6 +168,18 @@ async def test_a_broken_image_changes_nothing(deployment: Deployment) -> None:
     assert status == 1
     assert "PROXY_PORT" in said
     assert deployment.running() == [deployment.image]
+
+
+async def test_an_update_that_is_stopped_changes_nothing(deployment: Deployment) -> None:
+    """Whoever stops it half-way has the containers from before, and no others that the next one would count."""
+    before = deployment.all()
+    process = await deployment.start("--no-pull", deployment.image)
+    await eventually(lambda: len(deployment.all()) > len(before), within=30)
+    os.killpg(process.pid, signal.SIGTERM)  # as Ctrl-C does, all that run
+    output, _ = await asyncio.wait_for(process.communicate(), 60)
+    assert process.returncode == 143
+    assert "the old containers serve on" in output.decode()
+    assert deployment.all() == before
 
 
 async def test_an_update_and_its_way_back_lose_nothing(deployment: Deployment) -> None:

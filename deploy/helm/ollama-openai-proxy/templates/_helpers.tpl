@@ -9,9 +9,10 @@
 {{- end -}}
 {{- end -}}
 
+{{- /* Names are quoted wherever they stand: `123` and `true` are names, too. */ -}}
 {{- define "proxy.selector" -}}
-app.kubernetes.io/name: {{ default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/name: {{ default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end -}}
 
 {{- /* Without what says that Helm made it, for Helm adds that itself, and deploy/kubernetes holds the same objects. */ -}}
@@ -33,6 +34,10 @@ app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 
 {{- define "proxy.url" -}}
 {{- required "settings.OPENAI_API_BASE_URL is not set; give the URL of the backend" .Values.settings.OPENAI_API_BASE_URL -}}
+{{- end -}}
+
+{{- define "proxy.drainTimeout" -}}
+{{- kindIs "invalid" .Values.settings.DRAIN_TIMEOUT | ternary 60 .Values.settings.DRAIN_TIMEOUT -}}
 {{- end -}}
 
 {{- /* The ports of the backend as a list: those that are given, or that of its URL. */ -}}
