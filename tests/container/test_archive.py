@@ -7,14 +7,16 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from support import archives, engine
-from support.scripts import SCRIPTS
+from support.scripts import SCRIPTS, script
 
 NAME = "ollama-openai-proxy-archive-test:hello"
+Archive = script("archive").Archive
 
 
 def run(*arguments: object) -> subprocess.CompletedProcess[str]:
@@ -38,6 +40,33 @@ def test_tampered(tmp_path: Path, command: tuple[str, ...]) -> None:
     done = run(command[0], *(tmp_path / part for part in command[1:]), path, *more.get(command[0], []))
     assert done.returncode == 1
     assert "is not what its name says" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "kinds",
+    [
+        [],
+        [archives.MANIFEST, archives.MANIFEST],
+        ["application/vnd.oci.image.index.v1+json"],
+        ["application/vnd.docker.distribution.manifest.v2+json"],
+    ],
+    ids=["nothing", "two", "index", "docker"],
+)
+def test_one_image_for_one_platform(tmp_path: Path, kinds: list[str]) -> None:
+    """G17, P16: an archive of anything but one OCI image, such as one with an attestation beside it, is refused."""
+    archives.write(tmp_path / "a.tar", kinds=kinds)
+    done = run("digest", tmp_path / "a.tar")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "one image for one platform is wanted" in done.stderr
+
+
+def test_a_layer_is_what_the_configuration_says(tmp_path: Path) -> None:
+    """G17: no image is made for an engine of a layer that is not the one that the image's configuration names."""
+    archives.write(tmp_path / "a.tar", diff_id=archives.sha256(b"another"))
+    done = run("docker", tmp_path / "a.tar", "name", tmp_path / "out")
+    assert done.returncode == 1
+    assert f"is not {archives.sha256(b'another')}" in done.stderr
+    assert not (tmp_path / "out").exists()
 
 
 def test_index(tmp_path: Path) -> None:
@@ -83,39 +112,105 @@ def test_an_engine_has_the_same(tmp_path: Path) -> None:
     assert run("loaded", archive, tmp_path / "inspected").stderr == "archive: the engine has another User: 0\n"
 
 
+BOOTSTRAP = 'import sys\nprint("python3 bootstrap.py", *sys.argv[1:], flush=True)\n'
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A run of scripts/image-check with an archive, in a tree where nothing else is real; and the image's name."""
+
+    image: str
+    status: int
+    ran: list[str]
+
+
+def image_check(folder: Path, client: str, failing: str = "") -> Checked:
+    """Run it with this client of an engine. One of the programs that it runs fails, if it is named."""
+    (folder / "scripts").mkdir()
+    for name in ("image-check", "archive.py"):
+        shutil.copy(SCRIPTS / name, folder / "scripts")
+    (folder / "scripts" / "bootstrap.py").write_text(BOOTSTRAP)
+    for name in ("pytest", "python"):
+        executable(
+            folder / ".venv" / "bin" / name,
+            f'echo "$(basename $0) $PROXY_TEST_IMAGE $*"; [ $(basename $0) != "{failing}" ]',
+        )
+    image = f"ollama-openai-proxy:{archives.write(folder / 'a.tar').removeprefix('sha256:')}"
+    done = subprocess.run(  # noqa: S603  # our own script
+        [str(folder / "scripts" / "image-check"), "a.tar"],
+        env={"PATH": os.environ["PATH"], "ENGINE": client},
+        stdout=subprocess.PIPE,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    return Checked(image, done.returncode, [line for line in done.stdout.splitlines() if line.startswith("py")])
+
+
+def executable(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
+
+
+INSTALLED = "python3 bootstrap.py --group dev --group container"
+
+
 @pytest.mark.usefixtures("needs_engine")
 @pytest.mark.parametrize("failing", ["", "pytest", "python"])
 def test_image_check(tmp_path: Path, failing: str) -> None:
-    """D38, D42: the archive that was built is loaded, tested and measured; if the tests or the time fail, it fails."""
-    for name in ("image-check", "archive.py"):
-        (tmp_path / "scripts").mkdir(exist_ok=True)
-        shutil.copy(SCRIPTS / name, tmp_path / "scripts")
-    (tmp_path / "scripts" / "bootstrap.py").write_text("")
-    (tmp_path / ".venv" / "bin").mkdir(parents=True)
-    for name in ("pytest", "python"):
-        program = tmp_path / ".venv" / "bin" / name
-        program.write_text(
-            f'#!/bin/sh\necho "$(basename $0) $PROXY_TEST_IMAGE $*"; [ $(basename $0) != "{failing}" ]\n'
-        )
-        program.chmod(0o755)
-    checked = f"ollama-openai-proxy:{archives.write(tmp_path / 'a.tar').removeprefix('sha256:')}"
-    engine_client = engine.client() or ""
+    """D38, D42: the archive that was built is loaded, tested and measured; if the tests or the time fail, it fails.
+
+    What the tests need is installed before: the programs that they run around the image, too.
+    """
+    image = f"ollama-openai-proxy:{archives.write(tmp_path / 'same.tar').removeprefix('sha256:')}"
     try:
-        done = subprocess.run(  # noqa: S603  # our own script
-            [str(tmp_path / "scripts" / "image-check"), "a.tar"],
-            env={"PATH": os.environ["PATH"], "ENGINE": engine_client},
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-        assert json.loads(engine.docker("image", "inspect", checked))[0]["Config"]["User"] == archives.CONFIG["User"]
+        done = image_check(tmp_path, engine.client() or "", failing)
+        assert json.loads(engine.docker("image", "inspect", image))[0]["Config"]["User"] == archives.CONFIG["User"]
     finally:
-        engine.docker("rmi", checked, check=False)
-    ran = [line for line in done.stdout.splitlines() if line.startswith("py")]
-    wanted = [f"pytest {checked} tests/container", f"python  benchmarks/container.py {checked} --max-added-ms 100"]
-    assert ran == (wanted[:1] if failing == "pytest" else wanted)
-    assert bool(done.returncode) == bool(failing), done.stderr
+        engine.docker("rmi", image, check=False)
+    assert done.image == image
+    wanted = [
+        INSTALLED,
+        f"pytest {image} tests/container",
+        f"python  benchmarks/container.py {image} --max-added-ms 100",
+    ]
+    assert done.ran == (wanted[:2] if failing == "pytest" else wanted)
+    assert bool(done.status) == bool(failing)
+
+
+@pytest.mark.parametrize("user", ["1000:1000", "0"])
+def test_image_check_of_what_was_loaded(tmp_path: Path, user: str) -> None:
+    """G17: where the engine has another image after the load than the archive's, it is not run, and the check fails."""
+    archives.write(tmp_path / "same.tar")
+    config = Archive(tmp_path / "same.tar").config
+    inspected = [{"RootFS": {"Layers": config["rootfs"]["diff_ids"]}, "Config": {**config["config"], "User": user}}]
+    (tmp_path / "inspected").write_text(json.dumps(inspected))
+    executable(tmp_path / "client", f'[ "$1" != image ] || cat "{tmp_path}/inspected"')
+    done = image_check(tmp_path, str(tmp_path / "client"))
+    same = user == archives.CONFIG["User"]
+    assert (done.status == 0) == same
+    assert (done.ran == [INSTALLED]) != same
+
+
+PROGRAM = "from support import compose; print(compose.program())"
+
+
+@pytest.mark.parametrize("works", [True, False])
+def test_compose_of_the_engine(tmp_path: Path, works: bool) -> None:
+    """G20, D38: the tests around the image run the engine's own Compose, for arm64 has no other; if it runs there."""
+    plugin = tmp_path / ".docker" / "cli-plugins" / "docker-compose"
+    executable(plugin, '[ "$*" = version ]' if works else "exit 1")
+    done = subprocess.run(  # noqa: S603  # this Python
+        [sys.executable, "-c", PROGRAM],
+        cwd=SCRIPTS.parent / "tests",
+        env={"HOME": str(tmp_path), "PATH": os.environ["PATH"]},
+        stdout=subprocess.PIPE,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert (done.stdout == f"{plugin}\n") == works
 
 
 JOBS = ("build", "scan")

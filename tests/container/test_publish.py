@@ -29,8 +29,9 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
         yield running
 
 
-def publish(store: Registry, *arguments: object) -> subprocess.CompletedProcess[str]:
-    environ = {"PATH": os.environ["PATH"], "HOME": str(store.home)}
+def publish(store: Registry, *arguments: object, programs: str = "") -> subprocess.CompletedProcess[str]:
+    """Run it. Its programs are those of a folder first, if one is given."""
+    environ = {"PATH": f"{programs}:{os.environ['PATH']}".lstrip(":"), "HOME": str(store.home)}
     command = [str(SCRIPTS / "publish"), *map(str, arguments)]
     return subprocess.run(command, env=environ, capture_output=True, text=True, timeout=60, check=False)  # noqa: S603  # our own script
 
@@ -48,6 +49,42 @@ def test_publish(store: Registry, tmp_path: Path) -> None:
     tagged = publish(store, "tag", f"{store.host}/{NAME}", index["digest"], "1.2.3", "latest")
     assert tagged.returncode == 0, tagged.stderr
     assert {store.index(NAME, tag)["digest"] for tag in ("1.2.3", "latest")} == {index["digest"]}
+
+
+def skopeo(folder: Path, before: str) -> str:
+    """Make one that does something before it does what it is asked. Return its folder."""
+    program = folder / "programs" / "skopeo"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\n{before}\nexec {installed("skopeo")} "$@"\n')
+    program.chmod(0o755)
+    return str(program.parent)
+
+
+def test_digests_are_preserved(store: Registry, tmp_path: Path) -> None:
+    """G17: skopeo is told to copy all platforms, and to fail rather than to write another manifest for one."""
+    programs = skopeo(tmp_path, f'echo "$*" >>{tmp_path}/asked')
+    archives.write(tmp_path / "a.tar")
+    image = f"{store.host}/preserved"
+    pushed = publish(store, "push", image, "sha-1", tmp_path / "a.tar", programs=programs)
+    assert pushed.returncode == 0, pushed.stderr
+    assert publish(store, "tag", image, pushed.stdout.strip(), "1", "2", programs=programs).returncode == 0
+    copies = [line.split() for line in (tmp_path / "asked").read_text().splitlines() if line.startswith("copy ")]
+    assert len(copies) == 3
+    assert all({"--all", "--preserve-digests"} <= set(words) for words in copies)
+
+
+def test_another_manifest_in_the_registry(store: Registry, tmp_path: Path) -> None:
+    """G17: if the registry has something else under a tag than was pushed, that fails, and no further tag is set."""
+    archives.write(tmp_path / "a.tar")
+    image = f"{store.host}/changed"
+    known = publish(store, "push", image, "sha-1", tmp_path / "a.tar").stdout.strip()
+    programs = skopeo(tmp_path, '[ "$1" != inspect ] || { echo "{}"; exit 0; }')
+    pushed = publish(store, "push", image, "sha-2", tmp_path / "a.tar", programs=programs)
+    tagged = publish(store, "tag", image, known, "1", "2", programs=programs)
+    for done in (pushed, tagged):
+        assert (done.returncode, done.stdout) == (1, "")
+        assert f"but {known} was pushed" in done.stderr
+    assert store.tags("changed") == {"sha-1", "sha-2", "1"}
 
 
 @pytest.mark.usefixtures("needs_engine")

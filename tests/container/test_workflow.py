@@ -21,6 +21,14 @@ WRITERS = {
     ("docker-rescan", "report"): {"issues"},
 }
 
+BRANCH = "${{ github.workflow }}-${{ github.ref }}"
+# Which runs wait for each other, and which end the one before: none that may publish.
+CONCURRENCY = {
+    "docker-build": {"group": BRANCH, "cancel-in-progress": "${{ github.event_name == 'pull_request' }}"},
+    "docker-rescan": {"group": "${{ github.workflow }}", "cancel-in-progress": False},
+    "test": {"group": BRANCH, "cancel-in-progress": True},
+}
+
 
 def test_workflows_are_found() -> None:
     """The rules below are about something."""
@@ -58,7 +66,15 @@ def test_jobs_end(path: Path) -> None:
     """D42: each job has a time after which it is ended, and two runs for one branch do not go on side by side."""
     workflow = load(path)
     assert all(0 < job["timeout-minutes"] <= 60 for job in jobs(workflow).values())
-    assert workflow["concurrency"]["group"]
+    assert workflow["concurrency"] == CONCURRENCY[path.stem]
+
+
+@each
+def test_one_leg_does_not_end_the_others(path: Path) -> None:
+    """D38: what fails for one platform, image or version of Python does not hide what others find."""
+    strategies = [job["strategy"] for job in jobs(load(path)).values() if "strategy" in job]
+    assert strategies
+    assert all(strategy["fail-fast"] is False for strategy in strategies)
 
 
 @each
@@ -108,8 +124,10 @@ def test_failures_are_failures(path: Path) -> None:
 
 
 def test_dependabot_waits() -> None:
-    """G19: updates of what the workflows, the lock and the compose files pin are proposed when they are a week old."""
+    """G19: updates of what the workflows, the locks and the compose files pin are proposed when they are a week old."""
     content: dict[str, Any] = yaml.safe_load((ROOT / ".github" / "dependabot.yml").read_text(encoding="utf-8"))
-    updates = {update["package-ecosystem"]: update for update in content["updates"]}
-    assert set(updates) == {"github-actions", "uv", "docker-compose"}
-    assert all(update["cooldown"]["default-days"] >= 7 for update in updates.values())
+    folders = {update["package-ecosystem"]: update["directory"] for update in content["updates"]}
+    assert folders == {"github-actions": "/", "uv": "/", "npm": "/tests/contract/npm", "docker-compose": "/docker"}
+    assert (ROOT / "tests" / "contract" / "npm" / "package-lock.json").exists()
+    assert len(content["updates"]) == len(folders)
+    assert all(update["cooldown"]["default-days"] >= 7 for update in content["updates"])

@@ -8,6 +8,7 @@ import io
 import json
 import sys
 import tarfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +36,19 @@ def tar(files: dict[str, bytes]) -> bytes:
     return buffer.getvalue()
 
 
-def write(path: Path, name: str = "hello", arch: str = "amd64", *, tampered: bool = False) -> str:
-    """Write an archive, and return the digest of its manifest. In one that is tampered with, the layer is another."""
+def write(
+    path: Path,
+    name: str = "hello",
+    arch: str = "amd64",
+    *,
+    tampered: bool = False,
+    diff_id: str = "",
+    kinds: Sequence[str] = (MANIFEST,),
+) -> str:
+    """Write an archive, and return the digest of its manifest. In one that is tampered with, the layer is another.
+
+    With `diff_id`, its configuration names another layer; with `kinds`, its index calls the manifest these, in turn.
+    """
     layer = tar({"hello": f"{name} for {arch}".encode()})
     packed = gzip.compress(layer, mtime=0)
     labels = {"org.opencontainers.image.title": name, "org.opencontainers.image.arch": arch}
@@ -44,7 +56,7 @@ def write(path: Path, name: str = "hello", arch: str = "amd64", *, tampered: boo
         architecture=arch,
         os="linux",
         config={**CONFIG, "Labels": labels},
-        rootfs={"type": "layers", "diff_ids": [sha256(layer)]},
+        rootfs={"type": "layers", "diff_ids": [diff_id or sha256(layer)]},
     )
     manifest = _json(
         schemaVersion=2,
@@ -56,7 +68,7 @@ def write(path: Path, name: str = "hello", arch: str = "amd64", *, tampered: boo
     if tampered:
         blobs[sha256(packed)] = gzip.compress(tar({"hello": b"evil"}), mtime=0)
     files = {f"blobs/{digest.replace(':', '/')}": blob for digest, blob in blobs.items()}
-    files["index.json"] = _json(schemaVersion=2, manifests=[_descriptor(MANIFEST, manifest)])
+    files["index.json"] = _json(schemaVersion=2, manifests=[_descriptor(kind, manifest) for kind in kinds])
     files["oci-layout"] = _json(imageLayoutVersion="1.0.0")
     path.write_bytes(tar(files))
     return sha256(manifest)

@@ -18,25 +18,50 @@ import pytest
 from support import engine
 
 DOCKER = engine.ROOT / "docker"
+# Where the engine's own Compose is, in the order in which its client looks.
+PLUGINS = (
+    Path("~/.docker/cli-plugins"),
+    Path("/usr/local/lib/docker/cli-plugins"),
+    Path("/usr/local/libexec/docker/cli-plugins"),
+    Path("/usr/lib/docker/cli-plugins"),
+    Path("/usr/libexec/docker/cli-plugins"),
+)
 # What of this process's environment is about the engine, and about no setting of a container.
 KEPT = ("DOCKER_CERT_PATH", "DOCKER_HOST", "DOCKER_TLS_VERIFY", "HOME", "PATH")
 # What production can't do without.
 NEEDED = {"OPENAI_API_BASE_URL": "http://backend:8000/v1", "OPENAI_API_KEY_FILE": "./no-key"}
+ABSENT = "Compose is not installed: neither the engine's own, nor, for x86-64 only, that of the group `container`"
 EVERYTHING = ("--profile=*",)
 
 
+def _runs(found: Path) -> bool:
+    """Whether it is a program, and one for this machine."""
+    if not os.access(found, os.X_OK):
+        return False
+    try:
+        return subprocess.run([found, "version"], capture_output=True, timeout=30, check=False).returncode == 0  # noqa: S603  # Compose
+    except OSError:
+        return False
+
+
+@cache
 def program() -> Path | None:
-    """Return the real program: the wrapper beside it loses the exit status."""
+    """Return the engine's own Compose, or else the one of the package, which is for x86-64 only.
+
+    Of the package, it is the real program: the wrapper beside it loses the exit status.
+    """
+    found = [folder.expanduser() / "docker-compose" for folder in PLUGINS]
     package = importlib.util.find_spec("compose")
-    found = Path(package.origin).with_name("docker-compose") if package and package.origin else None
-    return found if found and found.exists() else None
+    if package and package.origin:
+        found.append(Path(package.origin).with_name("docker-compose"))
+    return next((path for path in found if _runs(path)), None)
 
 
 def check_installed() -> None:
     """Skip where there is no Compose; where CI is set, there must be one."""
     if program() is None and not os.environ.get("CI"):
-        pytest.skip("Compose is not installed (the group `container`)")
-    assert program(), "Compose is not installed (the group `container`)"
+        pytest.skip(ABSENT)
+    assert program(), ABSENT
 
 
 def file(name: str, folder: Path = DOCKER) -> Path:

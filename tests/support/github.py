@@ -49,6 +49,8 @@ ACTIONS = {
         'echo "attest $subject_name@$subject_digest $sbom_path" >>"$RUN/events"',
     ),
 }
+BOOTSTRAP = """import os, pathlib, sys
+with pathlib.Path(os.environ["RUN"], "bootstraps").open("a") as file: print(*sys.argv[1:], file=file)"""
 # Programs of GitHub's machines, and our scripts that need more than a small archive.
 PROGRAMS = {
     "bin/gh": 'echo "gh $*" >>"$RUN/events"',
@@ -56,9 +58,9 @@ PROGRAMS = {
     "bin/skopeo": """for word; do shift; set -- "$@" "$(echo "$word" | sed "s|//ghcr.io/|//$HOST/|")"; done
         case "$*" in copy*) echo "push ${*##*/}" >>"$RUN/events" ;; esac
         exec "$SKOPEO" "$@\"""",
-    "repository/scripts/image-check": 'echo "$1 $ARCH" >>"$RUN/passed"',
-    "repository/scripts/image-scan": 'echo "$1 $ARCH" >>"$RUN/passed"; [ "$TARGET-$ARCH" != "$FAIL_SCAN" ]',
-    "repository/scripts/bootstrap.py": "",
+    "repository/scripts/image-check": 'echo "$1 $ARCH" >>"$RUN/checked"',
+    "repository/scripts/image-scan": 'echo "$1 $ARCH" >>"$RUN/scanned"; [ "$TARGET-$ARCH" != "$FAIL_SCAN" ]',
+    "repository/scripts/bootstrap.py": BOOTSTRAP,
     "repository/.venv/bin/syft": 'path=${4#*=}; echo "$2" >"$path"',
 }
 
