@@ -29,6 +29,15 @@ PRIVATE = (
 pytestmark = pytest.mark.usefixtures("images")
 
 
+@pytest.fixture(scope="module", autouse=True)
+def base() -> None:
+    """What a build has fetched is not always an image of the engine's."""
+    try:
+        engine.inspect(BASE)
+    except engine.Failed:
+        engine.docker("pull", BASE, timeout=300)
+
+
 @pytest.fixture(scope="module")
 def added() -> list[Layer]:
     """What prod adds to its base."""

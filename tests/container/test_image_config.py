@@ -78,5 +78,5 @@ def test_both_images_run_alike(images: None) -> None:  # noqa: ARG001  # what it
     for config in (first, second):
         config.pop("Image", None)
         config.pop("Hostname", None)
-        config["Env"].sort()
+        config["Env"] = sorted(each for each in config["Env"] if each.partition("=")[0] not in BASE_NAMES)
     assert first == second
