@@ -127,6 +127,16 @@ def fingerprint() -> str:
 
 
 def ensure_environment(python: str | None, wanted: list[str]) -> None:
+    """Make the environment, if what is there is another one. Who comes meanwhile waits, and has its groups too."""
+    import fcntl  # noqa: PLC0415  # not everywhere where this file is read
+
+    TOOLS.mkdir(exist_ok=True)
+    with (TOOLS / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        make_environment(python, wanted)
+
+
+def make_environment(python: str | None, wanted: list[str]) -> None:
     usable = (ENVIRONMENT / "bin" / "python").exists()  # false too if the Python it links to is gone
     stamped = usable and STAMP.exists()
     made_from, *groups = STAMP.read_text(encoding="utf-8").split() if stamped else [""]
