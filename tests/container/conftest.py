@@ -17,7 +17,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Leave builds out of a test's own deadline: they have theirs. Test what is about the image, if one is given."""
     ours = [item for item in items if Path(__file__).parent in item.path.parents]
     for item in ours:
-        item.add_marker(pytest.mark.timeout(120, func_only=True))
+        item.add_marker(pytest.mark.timeout(300, func_only=True))
     if GIVEN:
         about_it = {"prod", "image"}
         others = [item for item in ours if not about_it & set(getattr(item, "fixturenames", ()))]

@@ -23,8 +23,6 @@ from support.engine import ROOT, docker
 from support.reverse_proxies import Front
 from support.waiting import eventually
 
-pytestmark = pytest.mark.timeout(120)
-
 UPDATE = ROOT / "docker" / "update"
 RATE = 25  # tokens per second
 SHORT = "one two three"
