@@ -44,7 +44,7 @@ def test_unknown_address(tmp_path: Path) -> None:
 
 def test_address_of_another_machine(tmp_path: Path) -> None:
     """Bad input: the line names the variable that holds the address, which is not the one of the port."""
-    done = run(tmp_path, *DEMO, OLLAMA_HOST="192.0.2.1:8080")  # RFC 5737: nobody's
+    done = run(tmp_path, *DEMO, OLLAMA_HOST="192.0.2.1", PROXY_PORT="8080")  # RFC 5737: nobody's
     assert done.returncode == 1
     assert json.loads(one_line(done.stderr))["message"].startswith("OLLAMA_HOST: can't listen on 192.0.2.1:8080: ")
 

@@ -39,21 +39,19 @@ def images(needs_engine: None) -> None:  # noqa: ARG001  # a fixture has no othe
     engine.build("prod", "distroless", "ci", "dev")
 
 
+def named(request: pytest.FixtureRequest, target: str) -> str:
+    """Return the image of that target, or the one that is given, which nobody builds."""
+    request.getfixturevalue("needs_engine" if GIVEN else "images")
+    return GIVEN or f"{engine.IMAGE}:{target}"
+
+
 @pytest.fixture(scope="session")
 def prod(request: pytest.FixtureRequest) -> str:
     """The image that is deployed."""
-    if GIVEN:
-        request.getfixturevalue("needs_engine")
-        return GIVEN
-    request.getfixturevalue("images")
-    return f"{engine.IMAGE}:prod"
+    return named(request, "prod")
 
 
 @pytest.fixture(scope="session", params=["given"] if GIVEN else ["prod", "distroless"])
 def image(request: pytest.FixtureRequest) -> str:
     """Each of the images that are deployed."""
-    if GIVEN:
-        request.getfixturevalue("needs_engine")
-        return GIVEN
-    request.getfixturevalue("images")
-    return f"{engine.IMAGE}:{request.param}"
+    return named(request, request.param)
