@@ -44,7 +44,9 @@ class Call(NamedTuple):
     """A request to the backend. `model` is the client's name of it, for errors.
 
     `without_usage` makes the body that does not ask a stream for its usage, which some backends refuse.
-    `headers` are sent beside those of every call; `on_attempt` is called each time that it is sent.
+    `rooted`: the path is that of the server, not below the `/v1` of the base URL. `no_route` is what to
+    tell the client, as its own mistake, if the backend has no such endpoint. `headers` are sent beside
+    those of every call; `on_attempt` is called each time that it is sent.
     """
 
     path: str
@@ -52,5 +54,7 @@ class Call(NamedTuple):
     model: str = ""
     streamed: bool = False
     without_usage: Callable[[], bytes] | None = None
+    rooted: bool = False
+    no_route: str = ""
     headers: tuple[tuple[str, str], ...] = ()
     on_attempt: Callable[[], None] = _nobody

@@ -21,7 +21,9 @@ from ollama_openai_proxy.observe.metrics import Metrics
 from ollama_openai_proxy.observe.pulse import Pulse
 from ollama_openai_proxy.observe.tracing import PassedOn, Tracer
 from ollama_openai_proxy.serve import ollama
+from ollama_openai_proxy.serve.aliases import Aliases
 from ollama_openai_proxy.serve.catalog import Catalog
+from ollama_openai_proxy.serve.handlers import Services
 from ollama_openai_proxy.serve.health import UpstreamHealth
 from ollama_openai_proxy.serve.lifecycle import Lifecycle
 from ollama_openai_proxy.serve.loaded import LoadedModels
@@ -56,11 +58,12 @@ def create_upstream(settings: Settings, watcher: Watcher | None = None) -> Upstr
     return Upstream(settings.base_url, settings.api_key, timeouts, user_agent=agent, watcher=watcher)
 
 
-def create_catalog(settings: Settings, upstream: Upstream) -> Catalog:
+def create_catalog(settings: Settings, upstream: Upstream, aliases: Aliases | None = None) -> Catalog:
     """Return the backend's models; nothing is fetched yet."""
     return Catalog(
         upstream,
         urlsplit(settings.base_url).hostname or "",
+        aliases,
         profile=settings.upstream_profile,
         refresh=settings.models_refresh,
         forward_unknown=settings.forward_unknown_models,
@@ -77,7 +80,8 @@ def create_app(settings: Settings, process: Process | None = None) -> FastAPI:
     pulse = Pulse(metrics)
     health = UpstreamHealth(Upstream.name, metrics, decides_readiness=settings.ready_needs_upstream)
     upstream = create_upstream(settings, health)
-    catalog = create_catalog(settings, upstream)
+    aliases = Aliases()
+    catalog = create_catalog(settings, upstream, aliases)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -98,8 +102,10 @@ def create_app(settings: Settings, process: Process | None = None) -> FastAPI:
     )
     app.state.catalog, app.state.metrics, app.state.lifecycle = catalog, metrics, Lifecycle(metrics)
     loaded = LoadedModels(settings.keep_alive, time.monotonic)
-    services = ollama.Services(upstream, catalog, loaded, pulse)
-    ollama.OllamaApi(services, max_body=settings.max_body_size, version=settings.ollama_version).register(app)
+    services = Services(upstream, catalog, aliases, loaded, pulse, settings.max_body_size)
+    ollama.register(
+        app, ollama.routes(services, version=settings.ollama_version, management=settings.management_enabled)
+    )
     _add_operations(app, settings, health)
     app.add_exception_handler(ProxyError, ollama.on_error)
     app.add_exception_handler(HTTPException, on_http_error)

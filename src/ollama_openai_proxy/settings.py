@@ -14,12 +14,10 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from ollama_openai_proxy.errors import InvalidRequest
-from ollama_openai_proxy.translate.ollama.golang import parse_duration
+from ollama_openai_proxy import setting_values
 from ollama_openai_proxy.translate.openai.profile import wants_key
 
 Seconds = Annotated[float, Field(ge=0, le=86400)]
-_MAX_SECRET_FILE = 64 * 1024
 _SCHEMES = ("http", "https", "chrome-extension", "safari-extension", "moz-extension", "ms-browser-extension")
 
 
@@ -50,6 +48,16 @@ class Settings(BaseSettings):
     models_refresh: Annotated[float, Field(ge=1, le=86400)] = Field(
         60.0, description="Seconds between two looks at the backend's list of models."
     )
+    models_file: Path | None = Field(
+        None, description="A file in TOML that tells of models what the backend does not: see docs/models.md."
+    )
+    ollama_context_length: Annotated[int, Field(ge=0, le=2**31)] = Field(
+        32768, description="The context length of models of which nobody tells it. 0: the default."
+    )
+    management_enabled: bool = Field(True, description="Whether clients may make, copy and delete aliases of models.")
+    data_dir: Path | None = Field(
+        None, description="A folder that keeps the aliases. Without one they are forgotten when the proxy ends."
+    )
     proxy_host: str | None = Field(None, description="The address to listen on. Default: that of `OLLAMA_HOST`.")
     proxy_port: Annotated[int, Field(ge=0, le=65535)] | None = Field(
         None, description="The port to listen on, 0 for any that is free. Default: that of `OLLAMA_HOST`."
@@ -61,6 +69,11 @@ class Settings(BaseSettings):
         None,
         description="Origins of web pages that may use the proxy, separated by commas, beside those of this machine. "
         "One `*` in each stands for anything.",
+    )
+    allowed_hosts: str | None = Field(
+        None,
+        description="Names under which the proxy may be asked, separated by commas, beside those of this machine and "
+        "names without a dot. `*.example.com` stands for all below it, `*` for any.",
     )
     ollama_keep_alive: str = Field(
         "5m",
@@ -74,6 +87,7 @@ class Settings(BaseSettings):
     idle_timeout: Seconds = Field(120.0, gt=0, description="Seconds between two reads of a reply.")
     request_timeout: Seconds = Field(600.0, description="Seconds for a reply that is not streamed. 0: no limit.")
     stream_timeout: Seconds = Field(0.0, description="Seconds for a streamed reply. 0: no limit.")
+    api_docs: bool = Field(False, description="Whether `/openapi.json` describes the API, and `/docs` shows it.")
     max_body_size: Annotated[int, Field(ge=1024, le=2**31)] = Field(
         32 * 1024 * 1024, description="The most bytes that a request may have, images included."
     )
@@ -146,7 +160,7 @@ class Settings(BaseSettings):
     def _lower(cls, value: Any) -> Any:
         return value.lower() if isinstance(value, str) else value
 
-    @field_validator("openai_api_key_file", "log_file")
+    @field_validator("openai_api_key_file", "log_file", "models_file", "data_dir")
     @classmethod
     def _is_path(cls, value: Path | None) -> Path | None:
         if "\0" in str(value):
@@ -165,13 +179,13 @@ class Settings(BaseSettings):
     @field_validator("ollama_keep_alive")
     @classmethod
     def _is_duration(cls, value: str) -> str:
-        _keep_alive(value)
+        setting_values.keep_alive(value)
         return value
 
     @field_validator("ollama_host")
     @classmethod
     def _is_host(cls, value: str) -> str:
-        _host_and_port(value)
+        setting_values.host_and_port(value)
         return value
 
     @model_validator(mode="after")
@@ -207,15 +221,15 @@ class Settings(BaseSettings):
         """The backend's key, "" without one. Raises ValueError when its file can't be used."""
         if self.openai_api_key:
             return self.openai_api_key.get_secret_value()
-        return _read_secret(self.openai_api_key_file) if self.openai_api_key_file else ""
+        return setting_values.read_secret(self.openai_api_key_file) if self.openai_api_key_file else ""
 
     @property
     def host(self) -> str:
-        return self.proxy_host.strip("[]") if self.proxy_host else _host_and_port(self.ollama_host)[0]
+        return self.proxy_host.strip("[]") if self.proxy_host else setting_values.host_and_port(self.ollama_host)[0]
 
     @property
     def port(self) -> int:
-        return _host_and_port(self.ollama_host)[1] if self.proxy_port is None else self.proxy_port
+        return setting_values.host_and_port(self.ollama_host)[1] if self.proxy_port is None else self.proxy_port
 
     @property
     def is_loopback(self) -> bool:
@@ -232,7 +246,7 @@ class Settings(BaseSettings):
     @property
     def keep_alive(self) -> float:
         """Seconds; infinity is for ever."""
-        return _keep_alive(self.ollama_keep_alive)
+        return setting_values.keep_alive(self.ollama_keep_alive)
 
 
 def load(**overrides: Any) -> Settings:
@@ -249,39 +263,3 @@ def _explain(problem: Any) -> str:
     message = str(problem["msg"]).removeprefix("Value error, ")
     name = "_".join(map(str, problem["loc"][:1])).upper()
     return f"{name} {message[:1].lower()}{message[1:]}" if name else message
-
-
-def _read_secret(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            secret = file.read(_MAX_SECRET_FILE + 1)
-    except OSError as error:
-        raise ValueError(f"OPENAI_API_KEY_FILE can't be read: {error.strerror}") from None
-    text = secret.decode("ascii", "replace").removesuffix("\n").removesuffix("\r")
-    if not text or len(secret) > _MAX_SECRET_FILE:
-        raise ValueError("OPENAI_API_KEY_FILE is empty or too large")
-    return text
-
-
-def _keep_alive(value: str) -> float:
-    try:
-        seconds = float(value) if value.lstrip("+-").isdecimal() else parse_duration(value)
-    except (InvalidRequest, ValueError):  # their messages hold the value
-        raise ValueError("must be a duration such as 10m, or a number of seconds") from None
-    return seconds if seconds >= 0 else float("inf")
-
-
-def _host_and_port(value: str) -> tuple[str, int]:
-    """Return host and port, as Ollama reads `OLLAMA_HOST` (contract 9.2)."""
-    scheme, _, rest = value.rpartition("://")
-    default = {"http": 80, "https": 443}.get(scheme, 11434)
-    rest = rest.partition("/")[0]
-    if rest.count(":") > 1 and not rest.startswith("["):
-        return rest, default
-    host, colon, port = rest.rpartition(":") if not rest.endswith("]") else (rest, "", "")
-    if not colon:
-        host = host or port
-        port = ""
-    if port and not (port.isdecimal() and int(port) <= 65535):
-        raise ValueError("has a port that is none")
-    return host.strip("[]") or ("0.0.0.0" if colon else "127.0.0.1"), int(port) if port else default  # noqa: S104  # what ":1234" means

@@ -95,6 +95,7 @@ class Upstream:
         self.watcher = watcher or Unwatched()
         self.secrets = (api_key,) if api_key else ()
         self._base_url = base_url
+        self._root_url = base_url.removesuffix("/v1")
         self._timeouts = timeouts
         self._headers = {
             "Content-Type": "application/json",
@@ -213,7 +214,7 @@ class Upstream:
         call.on_attempt()
         return await session.request(
             "POST" if call.body else "GET",
-            self._base_url + call.path,
+            (self._root_url if call.rooted else self._base_url) + call.path,
             data=call.body or None,
             allow_redirects=False,
             trace_request_ctx=trace,
@@ -257,6 +258,7 @@ class Upstream:
             response.status,
             bytes(body[:_MAX_ERROR_BODY]),
             model=call.model,
+            no_route=call.no_route,
             retry_after=response.headers.get("Retry-After"),
             secrets=self.secrets,
         )

@@ -14,6 +14,8 @@ import msgspec
 
 from ollama_openai_proxy.call import Call
 from ollama_openai_proxy.errors import ModelNotFound, ProxyError
+from ollama_openai_proxy.serve.aliases import Aliases
+from ollama_openai_proxy.translate.aliases import Alias, with_aliases
 from ollama_openai_proxy.translate.models import Directory, Model
 from ollama_openai_proxy.translate.openai import catalog
 from ollama_openai_proxy.translate.openai.profile import PROFILES, Profile, detect
@@ -34,6 +36,7 @@ class Catalog:
         self,
         upstream: Upstream,
         host: str,
+        aliases: Aliases | None = None,
         *,
         profile: str = "auto",
         refresh: float = 60.0,
@@ -45,9 +48,12 @@ class Catalog:
         self._detects = profile == "auto"
         self._host = host
         self._upstream = upstream
+        self._aliases = aliases or Aliases()
         self._refresh = refresh
         self._forward_unknown = forward_unknown
-        self._directory = Directory()
+        self._own: tuple[Model, ...] = ()  # the backend's, as it told them
+        self._joined: tuple[Alias, ...] = ()
+        self._all = Directory()
         self._loaded = asyncio.Event()
         self._failure: ProxyError | None = None  # of a list that was never had
         self._wanted = asyncio.Event()
@@ -75,18 +81,33 @@ class Catalog:
     async def update(self) -> None:
         """Fetch the list once. Raises ProxyError, and then keeps the one it had."""
         body = await self._upstream.fetch(Call("/models"), _MAX_LIST, _LIST_SECONDS)
-        known = {model.id: model for model in self._directory.models}
-        models = [_with_date(model, known.get(model.id)) for model in catalog.decode(body)]
+        known = {model.id: model for model in self._own}
+        self._own = tuple(_with_date(model, known.get(model.id)) for model in catalog.decode(body))
         if self._detects:
-            self.profile = detect(self._host, {model.owned_by for model in models})
-        self._directory = Directory(models)
+            self.profile = detect(self._host, {model.owned_by for model in self._own})
+        self._join()
         self._failure = None
         self._loaded.set()
 
     @property
     def known(self) -> tuple[Model, ...]:
-        """The models of the last list."""
+        """The backend's models and the aliases, as of the last list."""
         return self._directory.models
+
+    @property
+    def own(self) -> tuple[Model, ...]:
+        """The backend's models alone."""
+        return self._own
+
+    @property
+    def _directory(self) -> Directory:
+        if self._aliases.current() is not self._joined:
+            self._join()
+        return self._all
+
+    def _join(self) -> None:
+        self._joined = self._aliases.current()
+        self._all = Directory(with_aliases(self._own, self._joined))
 
     def knows(self, model: Model) -> bool:
         """Whether the model is one of the list, and not only a name that was handed on."""

@@ -8,13 +8,35 @@ Ollama's grammar does not know (contract 2.1) work all the same.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import msgspec
 
 
+class Preset(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What stands before each request to a model: an alias's own settings, or the operator's.
+
+    `parameters` are Ollama's options, which those of a request override; `messages` are Ollama's
+    messages (`role`, `content`, ...), put before those of a request; `license` has all licences.
+    """
+
+    system: str = ""
+    template: str = ""
+    license: tuple[str, ...] = ()
+    parameters: Mapping[str, Any] = {}
+    messages: tuple[Mapping[str, Any], ...] = ()
+
+
+NO_PRESET = Preset()
+
+
 class Model(msgspec.Struct, frozen=True):
-    """What a backend tells about a model. None: it did not say."""
+    """What is known about a model. None: nobody said.
+
+    `id` is what clients call it (a tag `:latest` left out), `upstream` what the backend calls it
+    where that is another name; `parent` is the name of the model that an alias was made from.
+    """
 
     id: str
     created: int | None = None
@@ -26,7 +48,15 @@ class Model(msgspec.Struct, frozen=True):
     quantization: str | None = None
     family: str | None = None
     vision: bool = False
-    capabilities: tuple[str, ...] | None = None  # the whole list, where the backend tells one
+    capabilities: tuple[str, ...] | None = None  # the whole list, where somebody tells one
+    upstream: str = ""
+    parent: str = ""
+    preset: Preset = NO_PRESET
+
+    @property
+    def upstream_id(self) -> str:
+        """What the backend calls it."""
+        return self.upstream or self.id
 
     @property
     def name(self) -> str:

@@ -5,6 +5,7 @@ import msgspec
 import pytest
 
 from ollama_openai_proxy.errors import InvalidRequest, ModelNotFound, ProxyError
+from ollama_openai_proxy.translate.models import Model
 from ollama_openai_proxy.translate.ollama import request
 from ollama_openai_proxy.translate.ollama.wire import ChatRequest, EmbedRequest, GenerateRequest, decode
 
@@ -12,7 +13,7 @@ from ollama_openai_proxy.translate.ollama.wire import ChatRequest, EmbedRequest,
 def chat(members: str = "") -> Any:
     """Return what a chat's members become, as JSON reads it."""
     body = f'{{"model":"M","messages":[{{"role":"user","content":"Hi"}}]{"," if members else ""}{members}}}'
-    completion = request.chat(decode(body.encode(), ChatRequest), "upstream/m")
+    completion = request.chat(decode(body.encode(), ChatRequest), Model(id="upstream/m"))
     assert completion.raw is False
     return msgspec.json.decode(msgspec.json.encode(completion.body))
 
@@ -91,7 +92,7 @@ def test_format(given: str, response_format: object) -> None:
 
 def test_schema_is_not_rewritten() -> None:
     """Contract 3.3: a schema's bytes go on as they are: order and numbers matter to grammars."""
-    completion = request.chat(decode(b'{"format":{"b":1.50,"a":[ 2 ]}}', ChatRequest), "m")
+    completion = request.chat(decode(b'{"format":{"b":1.50,"a":[ 2 ]}}', ChatRequest), Model(id="m"))
     assert b'"schema":{"b":1.50,"a":[ 2 ]}' in msgspec.json.encode(completion.body)
 
 
@@ -110,7 +111,7 @@ def test_wrong_format(given: str, quoted: str) -> None:
 def test_options() -> None:
     """Contract 4: standard options become members, the others are for the backend's profile."""
     body = b'{"stream":false,"messages":[],"options":{"temperature":0.5,"num_predict":9,"top_k":3,"num_ctx":4096}}'
-    completion = request.chat(decode(body, ChatRequest), "m")
+    completion = request.chat(decode(body, ChatRequest), Model(id="m"))
     assert completion.body == {"model": "m", "messages": [], "temperature": 0.5, "max_tokens": 9}
     assert completion.extensions == {"top_k": 3}
 
@@ -133,7 +134,7 @@ def test_think(value: bool | str | None) -> None:
     """Contract 3.2: a boolean, one of four levels, or unset."""
     assert request.think(value) == value
     asked = ChatRequest(messages=[], think=value)
-    assert request.chat(asked, "m").think == value
+    assert request.chat(asked, Model(id="m")).think == value
 
 
 @pytest.mark.parametrize("value", ["", "none", "HIGH", "low ", 'a"b'])

@@ -1,6 +1,7 @@
 import pytest
 
 from ollama_openai_proxy.errors import InvalidRequest
+from ollama_openai_proxy.translate.ollama.decoding import Wire
 from ollama_openai_proxy.translate.ollama.wire import (
     UNSET,
     ChatRequest,
@@ -8,7 +9,6 @@ from ollama_openai_proxy.translate.ollama.wire import (
     EmbedRequest,
     GenerateRequest,
     ShowRequest,
-    Wire,
     decode,
 )
 

@@ -9,11 +9,11 @@ import msgspec
 from msgspec import Raw
 
 from ollama_openai_proxy.errors import InvalidRequest, ModelNotFound
-from ollama_openai_proxy.translate.models import qualified
+from ollama_openai_proxy.translate.models import Model
 from ollama_openai_proxy.translate.ollama import options
 from ollama_openai_proxy.translate.ollama.gojson import word
 from ollama_openai_proxy.translate.ollama.golang import parse_duration, quote
-from ollama_openai_proxy.translate.ollama.messages import conversation, user_message
+from ollama_openai_proxy.translate.ollama.messages import conversation
 from ollama_openai_proxy.translate.ollama.wire import (
     UNSET,
     ChatRequest,
@@ -37,7 +37,7 @@ class Completion(msgspec.Struct):
     body: dict[str, Any]
     extensions: dict[str, Any]
     think: Think
-    raw: bool = False
+    raw: bool = False  # a plain completion: a prompt in place of messages
 
 
 def keep_alive(value: Any) -> float | None:
@@ -72,29 +72,12 @@ def check(request: ChatRequest | GenerateRequest) -> None:
         raise InvalidRequest("top_logprobs must be between 0 and 20")
 
 
-def chat(request: ChatRequest, model: str) -> Completion:
-    """Translate a chat. `model` is the upstream's name. Raises InvalidRequest."""
-    body: dict[str, Any] = {"model": model, "messages": conversation(request.messages or [])}
+def chat(request: ChatRequest, model: Model) -> Completion:
+    """Translate a chat. Raises InvalidRequest."""
+    body: dict[str, Any] = {"model": model.upstream_id, "messages": conversation(request.messages or [])}
     if tools := [_tool(tool) for tool in request.tools or () if bytes(tool) != b"null"]:
         body["tools"] = tools
-    return _completion(request, body)
-
-
-def generate(request: GenerateRequest, model: str) -> Completion:
-    """Translate a generation: in effect a chat of one turn. Raises InvalidRequest."""
-    if request.raw and (request.template or request.system or request.context):
-        raise InvalidRequest("raw mode does not support template, system, or context")
-    if request.suffix:
-        raise InvalidRequest(f"{qualified(request.model or '')} does not support insert")
-    if request.raw:
-        completion = _completion(request, {"model": model, "prompt": request.prompt or ""})
-        completion.raw = True
-        if request.logprobs:  # a number, there: how many alternatives
-            completion.body["logprobs"] = max(completion.body.pop("top_logprobs", 0), 1)
-        return completion
-    messages = [{"role": "system", "content": request.system}] if request.system else []
-    messages.append(user_message(request.prompt or "", request.images))
-    return _completion(request, {"model": model, "messages": messages})
+    return completion(request, model, body)
 
 
 def inputs_of(request: EmbedRequest) -> list[str]:
@@ -127,8 +110,10 @@ def looked_up(model: str | None) -> str:
     return model or ""
 
 
-def _completion(request: ChatRequest | GenerateRequest, body: dict[str, Any]) -> Completion:
-    standard, extensions = options.translate(request.options)
+def completion(request: ChatRequest | GenerateRequest, model: Model, body: dict[str, Any]) -> Completion:
+    """Add to the body what chats and generations have in common. Raises InvalidRequest."""
+    given = {key: value for key, value in (request.options or {}).items() if value is not None}
+    standard, extensions = options.translate({**model.preset.parameters, **given})
     body.update(standard)
     if response_format := _response_format(request.format):
         body["response_format"] = response_format

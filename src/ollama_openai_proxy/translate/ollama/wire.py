@@ -6,20 +6,14 @@ sent on. `Raw` parts are passed through as they are.
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import Any
 
-import msgspec
 from msgspec import Raw
 
-from ollama_openai_proxy.errors import InvalidRequest
-from ollama_openai_proxy.translate.ollama import gojson
+from ollama_openai_proxy.translate.ollama.decoding import Body, Request, Wire
 from ollama_openai_proxy.translate.ollama.gojson import ANY, BOOL, INT, MAP, STRING, Kind, array, struct
 
 UNSET = Raw(b"")
-
-
-class Wire(msgspec.Struct, forbid_unknown_fields=True):
-    """Base. Unknown fields lead to the slow path, where they are told from keys in another case."""
 
 
 class ToolCallFunction(Wire):
@@ -152,21 +146,10 @@ _KINDS: dict[type[Wire], Kind] = {
         "ShowRequest", model=STRING, name=STRING, verbose=BOOL, system=STRING, template=STRING, options=MAP
     ),
 }
-_DECODERS: dict[type[Wire], msgspec.json.Decoder[Any]] = {kind: msgspec.json.Decoder(kind) for kind in _KINDS}
-
-Request = TypeVar("Request", bound=Wire)
+_BODIES: dict[type[Wire], Body[Any]] = {kind: Body(kind, go) for kind, go in _KINDS.items()}
 
 
 def decode(body: bytes, kind: type[Request]) -> Request:
     """Return the request. Raises InvalidRequest with the words of Ollama's own decoder."""
-    decoder = _DECODERS[kind]
-    try:
-        # `Raw` parts are not looked into: that they are UTF-8 is checked here.
-        request: Request = decoder.decode(body if body.isascii() else body.decode())
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        bound = gojson.bind(body, _KINDS[kind])
-        try:
-            request = decoder.decode(msgspec.json.encode(bound))
-        except (msgspec.DecodeError, RecursionError):
-            raise InvalidRequest("invalid request body") from None
+    request: Request = _BODIES[kind].decode(body)
     return request

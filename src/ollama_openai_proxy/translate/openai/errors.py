@@ -10,7 +10,7 @@ import json
 import re
 from typing import Any
 
-from ollama_openai_proxy.errors import ModelNotFound, ProxyError, UpstreamRefused, UpstreamUnauthorised
+from ollama_openai_proxy.errors import InvalidRequest, ModelNotFound, ProxyError, UpstreamRefused, UpstreamUnauthorised
 
 Secrets = tuple[str, ...]
 
@@ -37,19 +37,30 @@ _NO_ROUTE = "the upstream has no such endpoint; check its base URL"
 
 
 def decode_error(
-    status: int, body: bytes, *, model: str = "", retry_after: str | None = None, secrets: Secrets = ()
+    status: int,
+    body: bytes,
+    *,
+    model: str = "",
+    no_route: str = "",
+    retry_after: str | None = None,
+    secrets: Secrets = (),
 ) -> ProxyError:
     """Translate an error reply: its status, as much of its body as was read, its Retry-After.
 
     `model` is what the client calls the model, for the case that the backend does not have it;
-    `secrets` must not appear in the message.
+    `no_route` what to tell the client if the backend has no such endpoint, where that is a matter of
+    what was asked; `secrets` must not appear in the message.
     """
     error = _parse(body)
     message = clean(_message(error), secrets)
     if _is_unauthorised(status, message):
         return UpstreamUnauthorised()
-    if status == 404:
-        return _not_found(error, message, model)
+    if status in (404, 405, 501):
+        found = _not_found(error, message, model) if status == 404 else None
+        if no_route and (found is None or found.message == _NO_ROUTE):
+            return InvalidRequest(no_route)
+        if found:
+            return found
     client_status = _client_status(status)
     seconds = _seconds(retry_after)
     return UpstreamRefused(

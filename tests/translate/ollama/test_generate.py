@@ -2,14 +2,16 @@ import msgspec
 import pytest
 
 from ollama_openai_proxy.errors import InvalidRequest
-from ollama_openai_proxy.translate.ollama import request
+from ollama_openai_proxy.translate.models import Model
+from ollama_openai_proxy.translate.ollama import generate as translation
+from ollama_openai_proxy.translate.ollama.request import Completion
 from ollama_openai_proxy.translate.ollama.wire import GenerateRequest, decode
 
 PNG = "iVBORw0KGgo="
 
 
-def generate(members: str) -> request.Completion:
-    return request.generate(decode(f'{{"model":"M",{members}}}'.encode(), GenerateRequest), "upstream/m")
+def generate(members: str) -> Completion:
+    return translation.generate(decode(f'{{"model":"M",{members}}}'.encode(), GenerateRequest), Model(id="upstream/m"))
 
 
 def refusal(members: str) -> str:
@@ -115,7 +117,7 @@ def test_suffix(model: str, whole: str, raw: str) -> None:
     """Contract 5.7: fill-in-the-middle is refused in Ollama's words."""
     body = f'{{"model":"{model}","prompt":"a","suffix":"b","raw":{raw}}}'
     with pytest.raises(InvalidRequest) as caught:
-        request.generate(decode(body.encode(), GenerateRequest), "x")
+        translation.generate(decode(body.encode(), GenerateRequest), Model(id="x"))
     assert caught.value.message == f"{whole} does not support insert"
 
 

@@ -1,0 +1,51 @@
+"""Values of settings that have a form of their own: durations, addresses, secrets in files.
+
+Their errors are ValueErrors whose messages hold nothing of the value.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ollama_openai_proxy.errors import InvalidRequest
+from ollama_openai_proxy.translate.ollama.golang import parse_duration
+
+_MAX_SECRET_FILE = 64 * 1024
+
+
+def read_secret(path: Path) -> str:
+    """Return what the file `OPENAI_API_KEY_FILE` holds, without the end of its line."""
+    try:
+        with path.open("rb") as file:
+            secret = file.read(_MAX_SECRET_FILE + 1)
+    except OSError as error:
+        raise ValueError(f"OPENAI_API_KEY_FILE can't be read: {error.strerror}") from None
+    text = secret.decode("ascii", "replace").removesuffix("\n").removesuffix("\r")
+    if not text or len(secret) > _MAX_SECRET_FILE:
+        raise ValueError("OPENAI_API_KEY_FILE is empty or too large")
+    return text
+
+
+def keep_alive(value: str) -> float:
+    """Return the seconds of `OLLAMA_KEEP_ALIVE`; infinity is for ever (contract 9.3)."""
+    try:
+        seconds = float(value) if value.lstrip("+-").isdecimal() else parse_duration(value)
+    except (InvalidRequest, ValueError):  # their messages hold the value
+        raise ValueError("must be a duration such as 10m, or a number of seconds") from None
+    return seconds if seconds >= 0 else float("inf")
+
+
+def host_and_port(value: str) -> tuple[str, int]:
+    """Return host and port, as Ollama reads `OLLAMA_HOST` (contract 9.2)."""
+    scheme, _, rest = value.rpartition("://")
+    default = {"http": 80, "https": 443}.get(scheme, 11434)
+    rest = rest.partition("/")[0]
+    if rest.count(":") > 1 and not rest.startswith("["):
+        return rest, default
+    host, colon, port = rest.rpartition(":") if not rest.endswith("]") else (rest, "", "")
+    if not colon:
+        host = host or port
+        port = ""
+    if port and not (port.isdecimal() and int(port) <= 65535):
+        raise ValueError("has a port that is none")
+    return host.strip("[]") or ("0.0.0.0" if colon else "127.0.0.1"), int(port) if port else default  # noqa: S104  # what ":1234" means
