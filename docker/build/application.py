@@ -1,4 +1,5 @@
-"""Put what the proxy itself is into a tree of its own, which becomes a layer: package, command, probe, user, logs.
+"""Put what the proxy itself is into a tree of its own, which becomes a layer: package, command, probe, user, and
+the folders that it may write to.
 
 application.py ENVIRONMENT TARGET
 """
@@ -39,12 +40,14 @@ def main(environment: Path, target: Path) -> None:
     compile_all((Path("/", module.relative_to(target)) for module in modules), root=target)
     _compile_probe(site / NAME / "probe.py", target / environment.relative_to("/") / "probe.pyc")
     _add_user(target / "etc")
-    logs = target / "var" / "log" / "ollama-openai-proxy"
-    logs.mkdir(parents=True)
+    folders = [target / "var" / place / "ollama-openai-proxy" for place in ("lib", "log")]
+    for folder in folders:
+        folder.mkdir(parents=True)
     settle(target)
     # A new volume gets owner and mode from here. The group is for platforms that choose a number: it is always theirs.
-    os.chown(logs, 1000, 0)
-    logs.chmod(0o775)
+    for folder in folders:
+        os.chown(folder, 1000, 0)
+        folder.chmod(0o775)
 
 
 def _compile_probe(source: Path, target: Path) -> None:

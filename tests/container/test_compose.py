@@ -15,7 +15,19 @@ import yaml
 from monitoring.tools import needs
 from monitoring.tools import run as run_tool
 from ollama_openai_proxy.settings import Settings
-from support.compose import DEV, DOCKER, EVERYTHING, NEEDED, OVERLAID, PROD, Compose, check_installed, rendered
+from support.compose import (
+    DEV,
+    DOCKER,
+    EVERYTHING,
+    MODELS,
+    NEEDED,
+    OVERLAID,
+    PROD,
+    Compose,
+    check_installed,
+    file,
+    rendered,
+)
 from support.engine import ROOT
 
 FILES = sorted(DOCKER.glob("docker-compose.*.yml"))
@@ -134,13 +146,47 @@ def test_what_is_mounted_exists() -> None:
 
 def test_logs_are_kept_only_if_asked_for() -> None:
     """P14: lines go to standard output; docker-compose.logs.yml puts them into a named volume, too."""
-    plain, kept = rendered(PROD).proxy, rendered().proxy
+    plain, kept = rendered(PROD).proxy, rendered((*PROD, file("logs"))).proxy
     (volume,) = kept["volumes"]
 
     assert "volumes" not in plain
     assert "LOG_FILE" not in plain["environment"]
     assert kept["environment"]["LOG_FILE"] == f"{volume['target']}/proxy.log"
     assert (volume["type"], volume["source"]) == ("volume", "logs")
+
+
+def test_aliases_are_kept_and_made_only_if_asked_for() -> None:
+    """Clients change nothing in production; with docker-compose.data.yml they do, and a named volume keeps it."""
+    plain, kept = rendered(PROD).proxy, rendered((*PROD, file("data"))).proxy
+    (volume,) = kept["volumes"]
+
+    assert plain["environment"]["MANAGEMENT_ENABLED"] == "false"
+    assert "DATA_DIR" not in plain["environment"]
+    assert kept["environment"]["MANAGEMENT_ENABLED"] == "true"
+    assert kept["environment"]["DATA_DIR"] == volume["target"]
+    assert (volume["type"], volume["source"]) == ("volume", "data")
+
+
+def test_a_models_file_is_mounted() -> None:
+    """docker-compose.models.yml mounts the file that MODELS_FILE names on the host, and tells the proxy where it is."""
+    made = Compose(MODELS, {**NEEDED, "MODELS_FILE": "/srv/models.toml"}).config()
+    (config,) = made.proxy["configs"]
+
+    assert made.proxy["environment"]["MODELS_FILE"] == config["target"]
+    assert made["configs"][config["source"]]["file"] == "/srv/models.toml"
+
+
+@pytest.mark.parametrize(
+    ("given", "allowed"),
+    [
+        ({}, "localhost"),
+        ({"PROXY_DOMAIN": "ollama.example.com"}, "ollama.example.com"),
+        ({"PROXY_DOMAIN": "a.example.com", "ALLOWED_HOSTS": "b.example.com"}, "b.example.com"),
+    ],
+)
+def test_the_name_of_the_certificate_is_allowed(given: dict[str, str], allowed: str) -> None:
+    """A reverse proxy hands on the name that clients asked it by: that of the profile `tls` is let in."""
+    assert Compose(PROD, {**NEEDED, **given}).config().proxy["environment"]["ALLOWED_HOSTS"] == allowed
 
 
 def test_images_have_versions() -> None:

@@ -69,6 +69,7 @@ def test_environment(config: dict[str, Any]) -> None:
         "LANG": "C.UTF-8",
         "PYTHONDONTWRITEBYTECODE": "1",
         "OLLAMA_HOST": "[::]:11434",
+        "MANAGEMENT_ENABLED": "false",
     }
 
 

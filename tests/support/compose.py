@@ -70,7 +70,8 @@ def file(name: str, folder: Path = DOCKER) -> Path:
 
 BASE, DEV = (file("base"),), (file("dev"),)
 PROD = (file("prod"),)
-OVERLAID = (*PROD, file("local"), file("logs"))
+OVERLAID = (*PROD, *map(file, ("local", "logs", "data")))
+MODELS = (*PROD, file("models"))
 
 
 class Config(dict[str, Any]):
