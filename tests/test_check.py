@@ -1,6 +1,7 @@
 """`check`: what is said of each thing that can be wrong, in the order in which a service would meet it."""
 
 from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -171,3 +172,12 @@ async def test_connection_is_closed(upstream: Upstream) -> None:
     upstream.script("m", HI)
     await checked(upstream.url)
     await eventually(lambda: not upstream.connections)
+
+
+async def test_model_of_the_models_file(upstream: Upstream, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """A model that the models file names is asked for by the backend's own name."""
+    (tmp_path / "models.toml").write_text('[[model]]\nmatch = "coder"\nupstream = "m"\n')
+    upstream.script("m", HI)
+    assert await checked(upstream.url, "coder", models_file=tmp_path / "models.toml") == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "ok    streaming works (coder)"
+    assert upstream.posts[0].json["model"] == "m"

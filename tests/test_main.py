@@ -47,11 +47,20 @@ async def test_base_url_without_path() -> None:
         assert paths == ["/v1/models", "/v1/models", "/v1/models", "/openai/v2/models"]
 
 
-async def test_host_is_checked_on_loopback_only() -> None:
-    """1.6: bound to loopback the host is checked; bound to all addresses it is not."""
+async def test_hosts() -> None:
+    """1.6: wherever it is bound to, a rebound name is refused; what reaches a loopback socket is narrower still."""
     for host, status in (("127.0.0.1", 403), ("localhost", 403), ("::1", 403), ("::", 200), ("192.168.0.9", 200)):
         async with proxied(proxy_host=host) as proxy:
-            assert (await proxy.ask("GET", "/api/version", None, "Host: evil.example")).status == status
+            assert (await proxy.ask("GET", "/api/version", None, "Host: evil.example")).status == 403
+            assert (await proxy.ask("GET", "/api/version", None, "Host: neighbour:11434")).status == status
+
+
+async def test_name_that_is_bound() -> None:
+    """1.6: a name in OLLAMA_HOST is one to be asked by; so are those of ALLOWED_HOSTS, on loopback too."""
+    async with proxied(ollama_host="ollama.lan:11434") as proxy:
+        assert (await proxy.ask("GET", "/api/version", None, "Host: ollama.lan:11434")).status == 200
+    async with proxied(allowed_hosts="*.example.com") as proxy:
+        assert (await proxy.ask("GET", "/api/version", None, "Host: a.example.com")).status == 200
 
 
 async def test_origins() -> None:

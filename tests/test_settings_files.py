@@ -31,10 +31,12 @@ def _no_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def uncomment(*names: str) -> Settings:
-    """Load the example with these lines uncommented. The file with the key is one that exists."""
+    """Load the example with these lines uncommented. The files that are read with them are some that exist."""
     Path("key").write_text("sk-1")
+    Path("models").touch()
     text = ENTRY.sub(lambda entry: entry[0][1:] if entry[1] in names else entry[0], EXAMPLE)
-    Path(".env").write_text(text.replace(ENTRIES["OPENAI_API_KEY_FILE"], "key"))
+    text = text.replace(ENTRIES["OPENAI_API_KEY_FILE"], "key").replace(ENTRIES["MODELS_FILE"], "models")
+    Path(".env").write_text(text)
     return load()
 
 

@@ -45,8 +45,10 @@ class Call(NamedTuple):
 
     `without_usage` makes the body that does not ask a stream for its usage, which some backends refuse.
     `rooted`: the path is that of the server, not below the `/v1` of the base URL. `no_route` is what to
-    tell the client, as its own mistake, if the backend has no such endpoint. `headers` are sent beside
-    those of every call; `on_attempt` is called each time that it is sent.
+    tell the client, as its own mistake, if the backend has no such endpoint, and `too_long` if it says that
+    the input is longer than the model's context. `headers` are sent beside
+    those of every call; `on_attempt` is called each time that it is sent. `aside`: nothing depends on the answer, and
+    how it goes says nothing about the backend.
     """
 
     path: str
@@ -56,5 +58,7 @@ class Call(NamedTuple):
     without_usage: Callable[[], bytes] | None = None
     rooted: bool = False
     no_route: str = ""
+    too_long: str = ""
     headers: tuple[tuple[str, str], ...] = ()
     on_attempt: Callable[[], None] = _nobody
+    aside: bool = False

@@ -62,7 +62,8 @@ async def _steps(upstream: Upstream, catalog: Catalog, model: str | None) -> Asy
     if not name:
         raise _FailedError("streaming: no model to ask; name one with --model")
     try:
-        await _stream_one_token(upstream, catalog, name)
+        called = next((each.upstream_id for each in models if name in (each.id, each.name)), name)
+        await _stream_one_token(upstream, catalog, called)
     except UpstreamUnauthorised as error:  # the list of models is often open to all
         raise _FailedError(f"key: {error.message}") from None
     except ProxyError as error:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -22,14 +23,17 @@ from ollama_openai_proxy.observe.pulse import Pulse
 from ollama_openai_proxy.observe.tracing import PassedOn, Tracer
 from ollama_openai_proxy.serve import ollama
 from ollama_openai_proxy.serve.aliases import Aliases
+from ollama_openai_proxy.serve.api_docs import ApiDocs
 from ollama_openai_proxy.serve.catalog import Catalog
 from ollama_openai_proxy.serve.handlers import Services
 from ollama_openai_proxy.serve.health import UpstreamHealth
+from ollama_openai_proxy.serve.hosts import Hosts
 from ollama_openai_proxy.serve.lifecycle import Lifecycle
 from ollama_openai_proxy.serve.loaded import LoadedModels
 from ollama_openai_proxy.serve.middleware import OriginGuard
-from ollama_openai_proxy.serve.operations import MetricsPage, Operations, on_http_error
+from ollama_openai_proxy.serve.operations import MetricsPage, Operations
 from ollama_openai_proxy.serve.recorder import Observers, Recorder
+from ollama_openai_proxy.serve.routing import Redirects, on_http_error
 from ollama_openai_proxy.settings import Settings
 from ollama_openai_proxy.upstream import Upstream
 
@@ -38,7 +42,7 @@ _FLUSH_SECONDS = 2.0  # what spans may take to leave, at the end
 
 class Process(NamedTuple):
     """What an application has of the process that it runs in: who takes its spans, where the workers
-    share their metrics if there are several, how many log lines were dropped."""
+    share their metrics and aliases if there are several, how many log lines were dropped."""
 
     tracer: Tracer = PassedOn()  # it has no state
     workers_directory: Path | None = None
@@ -64,10 +68,16 @@ def create_catalog(settings: Settings, upstream: Upstream, aliases: Aliases | No
         upstream,
         urlsplit(settings.base_url).hostname or "",
         aliases,
+        models_file=settings.models,
         profile=settings.upstream_profile,
         refresh=settings.models_refresh,
         forward_unknown=settings.forward_unknown_models,
     )
+
+
+def create_hosts(settings: Settings) -> Hosts:
+    """Return the rule on the names that the proxy may be asked under."""
+    return Hosts(settings.host, loopback=settings.is_loopback, allowed=settings.allowed)
 
 
 def create_app(settings: Settings, process: Process | None = None) -> FastAPI:
@@ -80,39 +90,53 @@ def create_app(settings: Settings, process: Process | None = None) -> FastAPI:
     pulse = Pulse(metrics)
     health = UpstreamHealth(Upstream.name, metrics, decides_readiness=settings.ready_needs_upstream)
     upstream = create_upstream(settings, health)
-    aliases = Aliases()
+    aliases = Aliases(settings.data_dir or process.workers_directory)
     catalog = create_catalog(settings, upstream, aliases)
 
-    @asynccontextmanager
-    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        async with AsyncExitStack() as stack:
-            stack.push_async_callback(asyncio.to_thread, process.tracer.close, _FLUSH_SECONDS)
-            await stack.enter_async_context(upstream)
-            beating = pulse.beat(lambda: app.state.lifecycle.in_flight, process.lines_dropped)
-            for work in (catalog.run(), beating):
-                stack.push_async_callback(_cancel, asyncio.create_task(work))
-            yield
+    loaded = LoadedModels(settings.keep_alive, time.monotonic)
+    services = Services(upstream, catalog, aliases, loaded, pulse, settings.max_body_size)
+    app = _application(partial(_lifespan, services, process))
+    app.state.catalog, app.state.metrics, app.state.lifecycle = catalog, metrics, Lifecycle(metrics)
+    ollama.register(
+        app,
+        ollama.routes(
+            services,
+            version=settings.ollama_version,
+            context_length=settings.context_length,
+            management=settings.management_enabled,
+        ),
+    )
+    _add_operations(app, settings, health)
+    app.add_exception_handler(ProxyError, ollama.on_error)
+    app.add_exception_handler(HTTPException, on_http_error)
+    app.add_middleware(OriginGuard, origins=settings.origins, hosts=create_hosts(settings))
+    app.add_middleware(Redirects, routes=app.routes)
+    observers = Observers(app.state.lifecycle, metrics, process.tracer)
+    app.add_middleware(Recorder, observers=observers, render=ollama.render, tell_added=settings.added_time_header)
+    return app
 
-    app = FastAPI(
+
+def _application(lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]]) -> FastAPI:
+    """Return an application without routes."""
+    return FastAPI(
         lifespan=lifespan,
         openapi_url=None,
         redirect_slashes=False,
         # It has traces of its own, with what clients sent in them; the process's tracer is to be the only one.
         telemetry={"auto_configure": False, "tracing": False, "metrics": False, "logs": False},
     )
-    app.state.catalog, app.state.metrics, app.state.lifecycle = catalog, metrics, Lifecycle(metrics)
-    loaded = LoadedModels(settings.keep_alive, time.monotonic)
-    services = Services(upstream, catalog, aliases, loaded, pulse, settings.max_body_size)
-    ollama.register(
-        app, ollama.routes(services, version=settings.ollama_version, management=settings.management_enabled)
-    )
-    _add_operations(app, settings, health)
-    app.add_exception_handler(ProxyError, ollama.on_error)
-    app.add_exception_handler(HTTPException, on_http_error)
-    app.add_middleware(OriginGuard, origins=settings.origins, check_host=settings.is_loopback)
-    observers = Observers(app.state.lifecycle, metrics, process.tracer)
-    app.add_middleware(Recorder, observers=observers, render=ollama.render, tell_added=settings.added_time_header)
-    return app
+
+
+@asynccontextmanager
+async def _lifespan(services: Services, process: Process, app: FastAPI) -> AsyncIterator[None]:
+    """Open what the handlers work with, and close it at the end."""
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(asyncio.to_thread, process.tracer.close, _FLUSH_SECONDS)
+        await stack.enter_async_context(services.upstream)
+        beating = services.pulse.beat(lambda: app.state.lifecycle.in_flight, process.lines_dropped)
+        for work in (services.models.run(), beating):
+            stack.push_async_callback(_cancel, asyncio.create_task(work))
+        yield
 
 
 def _add_operations(app: FastAPI, settings: Settings, health: UpstreamHealth) -> None:
@@ -121,6 +145,8 @@ def _add_operations(app: FastAPI, settings: Settings, health: UpstreamHealth) ->
     Operations(app.state.lifecycle, health, about, ready_needs_upstream=needs).register(app)
     if settings.metrics_enabled and settings.metrics_port is None:
         MetricsPage(app.state.metrics).register(app)
+    if settings.api_docs:
+        ApiDocs(app, __version__)
 
 
 async def _cancel(task: asyncio.Task[None]) -> None:

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 import uvloop
 
 from ollama_openai_proxy import __version__
-from ollama_openai_proxy.main import Process, create_app
+from ollama_openai_proxy.main import Process, create_app, create_hosts
 from ollama_openai_proxy.observe.logs import Logs
 from ollama_openai_proxy.observe.tracing import create_tracer
 from ollama_openai_proxy.serve.catalog import Catalog
@@ -91,7 +91,7 @@ async def _run(loaded: Settings, options: argparse.Namespace, listeners: list[so
             loaded = loaded.model_copy(update={"openai_api_base_url": f"{url}/v1", "openai_api_key": None})
         app = create_app(loaded, process)
         for other in others:
-            page = OriginGuard(MetricsPage(app.state.metrics), origins=loaded.origins, check_host=loaded.is_loopback)
+            page = OriginGuard(MetricsPage(app.state.metrics), origins=loaded.origins, hosts=create_hosts(loaded))
             await stack.enter_async_context(serving(page, listener=other))
         supervised = options.slot is not None
         drain = Drain(loaded.drain_delay, loaded.drain_timeout)

@@ -93,6 +93,11 @@ def _serve(loaded: Settings, options: argparse.Namespace, workers: int, lines: l
     if shared:
         share(shared, options.slot)
     if options.slot is None:
+        if loaded.data_dir:  # whoever replaces a worker serves on, whatever has become of the folder
+            # Not before it is wanted: the parent of workers is to stay small.
+            from ollama_openai_proxy.serve.aliases import check  # noqa: PLC0415  # see above
+
+            check(loaded.data_dir, writable=loaded.management_enabled)
         logs.lifecycle("starting", workers=workers)
         if workers > 1:
             return _supervise(loaded, options, workers, listeners)
@@ -182,7 +187,7 @@ def _is_held(directory: Path) -> bool:
 
 
 def _shared_directory() -> Path:
-    """Make the directory where the workers share their metrics, and remove those of the dead. Raises OSError."""
+    """Make the directory where the workers share metrics and aliases, and remove those of the dead. Raises OSError."""
     where = _SHARED_MEMORY if os.access(_SHARED_MEMORY, os.W_OK | os.X_OK) else Path(tempfile.gettempdir())
     for left in where.glob(f"{_PREFIX}*"):
         if not _is_held(left):

@@ -1,16 +1,21 @@
-"""Values of settings that have a form of their own: durations, addresses, secrets in files.
+"""Values of settings that have a form of their own: durations, addresses, files.
 
 Their errors are ValueErrors whose messages hold nothing of the value.
 """
 
 from __future__ import annotations
 
+import ipaddress
+import re
 from pathlib import Path
 
 from ollama_openai_proxy.errors import InvalidRequest
+from ollama_openai_proxy.translate.modelsfile import MAX_FILE, ModelsFile, parse
 from ollama_openai_proxy.translate.ollama.golang import parse_duration
 
 _MAX_SECRET_FILE = 64 * 1024
+# Labels of a host name, the last with a dot after it or not; `*` for the first, or alone.
+_HOST = re.compile(r"\*|(\*\.)?([\w-]{1,63}\.)*[\w-]{1,63}\.?", re.ASCII)
 
 
 def read_secret(path: Path) -> str:
@@ -26,6 +31,23 @@ def read_secret(path: Path) -> str:
     return text
 
 
+def read_models(path: Path) -> ModelsFile:
+    """Return what the file `MODELS_FILE` says of models."""
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_FILE + 1)
+    except OSError as error:
+        raise ValueError(f"MODELS_FILE can't be read: {error.strerror}") from None
+    if len(content) > MAX_FILE:
+        raise ValueError(f"MODELS_FILE has more than {MAX_FILE} bytes")
+    try:
+        return parse(content.decode("utf-8-sig"))
+    except UnicodeDecodeError:  # its message holds the content
+        raise ValueError("MODELS_FILE is not text in UTF-8") from None
+    except ValueError as error:
+        raise ValueError(f"MODELS_FILE {error}") from None
+
+
 def keep_alive(value: str) -> float:
     """Return the seconds of `OLLAMA_KEEP_ALIVE`; infinity is for ever (contract 9.3)."""
     try:
@@ -33,6 +55,22 @@ def keep_alive(value: str) -> float:
     except (InvalidRequest, ValueError):  # their messages hold the value
         raise ValueError("must be a duration such as 10m, or a number of seconds") from None
     return seconds if seconds >= 0 else float("inf")
+
+
+def hosts(value: str) -> tuple[str, ...]:
+    """Return the names of `ALLOWED_HOSTS`: host names, `*.` and a name, `*` alone, or addresses."""
+    names = tuple(filter(None, map(str.strip, value.split(","))))
+    if not names or not all(_HOST.fullmatch(name) or _is_address(name) for name in names):
+        raise ValueError("must hold names such as models.example.com or *.example.com, without scheme, port or path")
+    return names
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text.removeprefix("[").removesuffix("]"))
+    except ValueError:
+        return False
+    return True
 
 
 def host_and_port(value: str) -> tuple[str, int]:

@@ -15,8 +15,10 @@ from pydantic import Field, SecretStr, ValidationError, field_validator, model_v
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from ollama_openai_proxy import setting_values
-from ollama_openai_proxy.translate.openai.profile import wants_key
+from ollama_openai_proxy.translate.modelsfile import NO_MODELS_FILE, ModelsFile
+from ollama_openai_proxy.translate.openai.profiles import ProfileName, wants_key
 
+DEFAULT_CONTEXT_LENGTH = 32768
 Seconds = Annotated[float, Field(ge=0, le=86400)]
 _SCHEMES = ("http", "https", "chrome-extension", "safari-extension", "moz-extension", "ms-browser-extension")
 
@@ -37,7 +39,7 @@ class Settings(BaseSettings):
     )
     openai_api_key: SecretStr | None = Field(None, description="The key that the backend wants, if it wants one.")
     openai_api_key_file: Path | None = Field(None, description="A file that holds the key, instead of the key itself.")
-    upstream_profile: Literal["auto", "openai", "vllm", "llamacpp", "openrouter", "generic"] = Field(
+    upstream_profile: Literal["auto", ProfileName] = Field(
         "auto",
         description="What the backend takes beyond OpenAI's API and how it spells it. "
         "`auto` tells it from the URL and the list of models.",
@@ -52,7 +54,7 @@ class Settings(BaseSettings):
         None, description="A file in TOML that tells of models what the backend does not: see docs/models.md."
     )
     ollama_context_length: Annotated[int, Field(ge=0, le=2**31)] = Field(
-        32768, description="The context length of models of which nobody tells it. 0: the default."
+        DEFAULT_CONTEXT_LENGTH, description="The context length of models of which nobody tells it. 0: the default."
     )
     management_enabled: bool = Field(True, description="Whether clients may make, copy and delete aliases of models.")
     data_dir: Path | None = Field(
@@ -129,6 +131,8 @@ class Settings(BaseSettings):
         "production", description="Where the proxy runs; for people."
     )
 
+    _models: ModelsFile = NO_MODELS_FILE
+
     @field_validator("*", mode="before")
     @classmethod
     def _not_empty(cls, value: Any) -> Any:
@@ -176,6 +180,13 @@ class Settings(BaseSettings):
                 raise ValueError("each origin needs a scheme such as https:// or one *")
         return value
 
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _are_hosts(cls, value: str | None) -> str | None:
+        if value is not None:
+            setting_values.hosts(value)
+        return value
+
     @field_validator("ollama_keep_alive")
     @classmethod
     def _is_duration(cls, value: str) -> str:
@@ -202,6 +213,12 @@ class Settings(BaseSettings):
         return self
 
     @model_validator(mode="after")
+    def _read_models(self) -> Self:
+        if self.models_file:
+            self._models = setting_values.read_models(self.models_file)
+        return self
+
+    @model_validator(mode="after")
     def _agree(self) -> Self:
         if self.drain_timeout < (self.drain_delay or 0):
             raise ValueError("DRAIN_TIMEOUT is shorter than DRAIN_DELAY, which it holds")
@@ -224,6 +241,16 @@ class Settings(BaseSettings):
         return setting_values.read_secret(self.openai_api_key_file) if self.openai_api_key_file else ""
 
     @property
+    def models(self) -> ModelsFile:
+        """What `MODELS_FILE` said at the start."""
+        return self._models
+
+    @property
+    def context_length(self) -> int:
+        """Tokens, for models of which nobody tells it."""
+        return self.ollama_context_length or DEFAULT_CONTEXT_LENGTH
+
+    @property
     def host(self) -> str:
         return self.proxy_host.strip("[]") if self.proxy_host else setting_values.host_and_port(self.ollama_host)[0]
 
@@ -242,6 +269,11 @@ class Settings(BaseSettings):
     @property
     def origins(self) -> tuple[str, ...]:
         return tuple(filter(None, map(str.strip, (self.ollama_origins or "").split(","))))
+
+    @property
+    def allowed(self) -> tuple[str, ...]:
+        """The names under which the proxy may be asked, beside its own."""
+        return setting_values.hosts(self.allowed_hosts) if self.allowed_hosts else ()
 
     @property
     def keep_alive(self) -> float:

@@ -259,6 +259,7 @@ class Upstream:
             bytes(body[:_MAX_ERROR_BODY]),
             model=call.model,
             no_route=call.no_route,
+            too_long=call.too_long,
             retry_after=response.headers.get("Retry-After"),
             secrets=self.secrets,
         )

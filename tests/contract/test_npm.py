@@ -27,10 +27,11 @@ def install() -> None:
 # Where CI is set nothing is skipped: a run without node would pass and have tested nothing.
 @pytest.mark.skipif(not (shutil.which("npm") or os.environ.get("CI")), reason="node and npm are not installed")
 @pytest.mark.timeout(300)
-def test_javascript_sdk(tmp_path: Path) -> None:
-    """Every call of npm's `ollama` gets the answer that it expects of Ollama."""
+@pytest.mark.parametrize(("script", "rate"), [("contract", "50"), ("options", "0")], ids=["contract", "options"])
+def test_javascript_sdk(tmp_path: Path, script: str, rate: str) -> None:
+    """Every call of npm's `ollama`, with every option of its types, gets the answer that it expects of Ollama."""
     install()
-    with running_proxy(tmp_path, "--demo") as url:
-        script = ["node", str(INSTALLED / "contract.mjs"), url]
-        done = subprocess.run(script, capture_output=True, text=True, timeout=120, check=False)  # noqa: S603  # our own script
+    with running_proxy(tmp_path, "--demo", "--rate", rate) as url:
+        command = ["node", str(INSTALLED / f"{script}.mjs"), url]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)  # noqa: S603  # our own script
     assert done.returncode == 0, done.stdout + done.stderr

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 
 import pytest
+from starlette.types import Message, Receive
 
+from ollama_openai_proxy.serve.body import Lingering
 from support.proxy import HELLO, chat, proxied
 from support.replies import HI
 
@@ -101,6 +104,81 @@ async def test_limit_of_a_chunked_body(size: int, status: int) -> None:
         response = await client.response()
         assert response.status == status
         assert status == 200 or response.json == TOO_LARGE
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+async def test_client_that_sends_before_it_reads(chunked: bool) -> None:
+    """A14: who sends far more than the limit, and only then reads, gets the answer and a close, not a reset."""
+    size, part = 8 * 1024 * 1024, b" " * 65536
+    framing = "Transfer-Encoding: chunked" if chunked else f"Content-Length: {size}"
+    async with proxied(max_body_size=4096) as proxy, proxy.client() as client:
+        await client.send(f"POST /api/chat HTTP/1.1\r\nHost: localhost\r\n{framing}\r\n\r\n".encode())
+        for _ in range(size // len(part)):
+            await client.send(b"10000\r\n%b\r\n" % part if chunked else part)
+        await client.send(b"0\r\n\r\n" if chunked else b"")
+        response = await client.response()
+        assert (response.status, response.json) == (413, TOO_LARGE)
+        assert response.all("connection") == ["close"]
+        assert await client.read_to_end() == b""
+        assert proxy.upstream.posts == []
+
+
+async def test_answer_does_not_wait_for_the_body() -> None:
+    """A14: the whole answer is there while the client is still sending, or stalls."""
+    async with proxied(max_body_size=4096) as proxy, proxy.client() as client:
+        await client.send(b"POST /api/chat HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9000\r\n\r\n" + b" " * 5000)
+        response = await client.response()
+        assert (response.status, response.json) == (413, TOO_LARGE)
+        client.half_close()
+        assert await client.read_to_end() == b""
+
+
+async def test_client_that_asks_before_it_sends() -> None:
+    """RFC 9110, 10.1.1: a client that waits for 100 gets the final status in its place, and nothing after it."""
+    async with proxied(max_body_size=4096) as proxy, proxy.client() as client:
+        head = b"POST /api/chat HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: 5000\r\n\r\n"
+        await client.send(head)
+        assert (await client.response()).status == 413
+        client.half_close()
+        assert await client.read_to_end() == b""
+
+
+async def test_body_without_end_is_cut() -> None:
+    """A14: what is thrown away of a refused body has a limit, too: then the connection is closed."""
+    received = 0
+
+    async def endless() -> Message:
+        nonlocal received
+        received += 1024 * 1024
+        return {"type": "http.request", "body": bytes(1024 * 1024), "more_body": True}
+
+    assert await told(Lingering(b"{}", 413), endless) == (b"{}", [True, False])
+    assert received == 64 * 1024 * 1024
+
+
+async def test_stalled_body_is_cut() -> None:
+    """A14: and who sends nothing more is waited for only so long."""
+
+    class Hurried(Lingering):
+        patience = 0.01
+
+    async def stalled() -> Message:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    assert await told(Hurried(b"{}", 413), stalled) == (b"{}", [True, False])
+
+
+async def told(response: Lingering, receive: Receive) -> tuple[bytes, list[bool]]:
+    """Return the body, and after each part of it whether more may come."""
+    sent: list[Message] = []
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    await response({"type": "http"}, receive, send)
+    parts = sent[1:]
+    return b"".join(part["body"] for part in parts), [part.get("more_body", False) for part in parts]
 
 
 async def test_parts_are_joined_in_order() -> None:

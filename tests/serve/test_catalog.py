@@ -4,43 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Sequence
 
 import pytest
 
 from ollama_openai_proxy.deadlines import Timeouts
 from ollama_openai_proxy.errors import ModelNotFound, UpstreamError
 from ollama_openai_proxy.serve.catalog import Catalog
+from ollama_openai_proxy.translate.models import Model
 from ollama_openai_proxy.upstream import Upstream
+from support.listing import MODELS, catalog_of, listed
 from support.proxy import Proxy, proxied, running_proxy
 from support.rawclient import RawClient
 from support.replies import HI, body
 from support.scripted import Close, Flood, Hold, Send, Status, Step
 from support.scripted import Upstream as Backend
 from support.waiting import eventually
-
-MODELS = "/v1/models"
-
-
-def listed(*ids: str, **facts: object) -> Sequence[Step]:
-    """The answer with these models (https://platform.openai.com/docs/api-reference/models/list)."""
-    models = [{"id": name, "object": "model", **facts} for name in ids]
-    return body({"object": "list", "data": models}, 200, "Content-Type: application/json", "Connection: close")
-
-
-@asynccontextmanager
-async def catalog_of(backend: Backend, *, refresh: float = 60.0, profile: str = "auto") -> AsyncIterator[Catalog]:
-    """A catalog that is kept fresh."""
-    async with Upstream(backend.url, "", Timeouts(), user_agent="test") as upstream:
-        catalog = Catalog(upstream, "127.0.0.1", profile=profile, refresh=refresh)
-        task = asyncio.create_task(catalog.run())
-        try:
-            yield catalog
-        finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
 
 
 async def names(proxy: Proxy) -> list[str]:
@@ -257,3 +236,20 @@ async def test_first_date_is_kept() -> None:
         async with catalog_of(backend, refresh=0.05) as catalog:
             await eventually(lambda: len(backend.requests) >= 3)
             assert [model.created for model in catalog.known] == [1_700_000_000]
+
+
+@pytest.mark.parametrize("forwards", [False, True])
+async def test_latest(forwards: bool) -> None:
+    """What was used is looked up again: as it is known now, or gone; what may be handed on stays."""
+    used, alias = Model(id="m"), Model(id="m:x", upstream="m")
+    async with Backend() as backend, Upstream(backend.url, "", Timeouts(), user_agent="test") as upstream:
+        backend.models = [{"id": "m", "max_model_len": 5}]
+        catalog = Catalog(upstream, "127.0.0.1", forward_unknown=forwards)
+        assert catalog.latest(used) is used  # there is no list yet
+        await catalog.update()
+        assert (latest := catalog.latest(used)) is not None
+        assert latest.context_length == 5
+        backend.models = [{"id": "other"}]
+        await catalog.update()
+        assert catalog.latest(used) is (used if forwards else None)
+        assert catalog.latest(alias) is None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ollama_openai_proxy.serve.headers import header, joined
+from ollama_openai_proxy.serve.headers import header, joined, values
 
 SCOPE = {"headers": [(b"host", b"a"), (b"traceparent", b"1"), (b"x", "é".encode("latin-1")), (b"traceparent", b"2")]}
 
@@ -12,6 +12,12 @@ def test_header() -> None:
     assert header(SCOPE, b"traceparent") == "1"
     assert header(SCOPE, b"x") == "é"
     assert header(SCOPE, b"absent") is None
+
+
+def test_values() -> None:
+    """All of a name, in their order: a request may have one header twice."""
+    assert values(SCOPE, b"traceparent") == ["1", "2"]
+    assert values(SCOPE, b"absent") == []
 
 
 def test_joined() -> None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import datetime, timedelta
 
 import pytest
 
 from ollama_openai_proxy.serve.loaded import LoadedModels
 from ollama_openai_proxy.translate.models import Model
-from support.proxy import Proxy, proxied
-from support.replies import HI, body
+from support.proxy import Proxy, chat, proxied
+from support.replies import DONE, HI, SSE, body, finish, text
+from support.scripted import Chunk, End, Hold, Wait
 
 
 class Clock:
@@ -22,6 +24,11 @@ class Clock:
         return self.now
 
 
+def same(model: Model) -> Model:
+    """All that is known of any model is what was known when it was used."""
+    return model
+
+
 A, B = Model(id="a"), Model(id="b")
 
 
@@ -30,11 +37,11 @@ def test_default_keep_alive() -> None:
     clock = Clock()
     loaded = LoadedModels(300, clock)
     loaded.use(A, None)
-    assert loaded.current() == [(A, 300)]
+    assert loaded.current(same) == [(A, 300)]
     clock.now += 299
-    assert loaded.current() == [(A, 1)]
+    assert loaded.current(same) == [(A, 1)]
     clock.now += 1
-    assert loaded.current() == []
+    assert loaded.current(same) == []
 
 
 def test_given_keep_alive() -> None:
@@ -46,7 +53,7 @@ def test_given_keep_alive() -> None:
     clock.now += 9
     loaded.use(A, 10)
     clock.now += 9
-    assert loaded.current() == [(B, 282), (A, 1)]
+    assert loaded.current(same) == [(B, 282), (A, 1)]
 
 
 def test_shorter_keep_alive_replaces_a_longer_one() -> None:
@@ -56,7 +63,7 @@ def test_shorter_keep_alive_replaces_a_longer_one() -> None:
     loaded.use(A, None)
     loaded.use(A, 5)
     clock.now += 6
-    assert loaded.current() == []
+    assert loaded.current(same) == []
 
 
 def test_zero_unloads() -> None:
@@ -65,7 +72,7 @@ def test_zero_unloads() -> None:
     loaded.use(A, None)
     loaded.use(B, None)
     loaded.use(A, 0)
-    assert [model for model, _ in loaded.current()] == [B]
+    assert [model for model, _ in loaded.current(same)] == [B]
 
 
 def test_zero_by_default() -> None:
@@ -73,7 +80,7 @@ def test_zero_by_default() -> None:
     loaded = LoadedModels(0, Clock())
     loaded.use(A, None)
     loaded.use(B, 5)
-    assert [model for model, _ in loaded.current()] == [B]
+    assert [model for model, _ in loaded.current(same)] == [B]
 
 
 def test_for_ever() -> None:
@@ -82,7 +89,7 @@ def test_for_ever() -> None:
     loaded = LoadedModels(300, clock)
     loaded.use(A, float("inf"))
     clock.now += 1e9
-    assert loaded.current() == [(A, float("inf"))]
+    assert loaded.current(same) == [(A, float("inf"))]
 
 
 def test_is_bounded() -> None:
@@ -90,10 +97,78 @@ def test_is_bounded() -> None:
     loaded = LoadedModels(300, Clock())
     for number in range(1500):
         loaded.use(Model(id=str(number)), None)
-    names = [model.id for model, _ in loaded.current()]
+    names = [model.id for model, _ in loaded.current(same)]
     assert len(names) == 1000
     assert names[-1] == "1499"
     assert "0" not in names
+
+
+def test_running_request() -> None:
+    """5.5: while a request runs its model is loaded, however short its keep_alive; that counts from the end."""
+    clock = Clock()
+    loaded = LoadedModels(300, clock)
+    release = loaded.hold(A, 5)
+    clock.now += 60
+    assert loaded.current(same) == [(A, 5)]
+    release()
+    clock.now += 4
+    assert loaded.current(same) == [(A, 1)]
+    clock.now += 1
+    assert loaded.current(same) == []
+
+
+def test_running_request_with_zero() -> None:
+    """3.1: keep_alive 0 unloads the model when the request has ended, and not before."""
+    loaded = LoadedModels(300, Clock())
+    loaded.use(A, None)
+    release = loaded.hold(A, 0)
+    assert loaded.current(same) == [(A, 0)]
+    release()
+    assert loaded.current(same) == []
+
+
+def test_several_requests() -> None:
+    """5.5: of several requests the last to end counts, and the keep_alive of the last to begin."""
+    clock = Clock()
+    loaded = LoadedModels(300, clock)
+    first, second = loaded.hold(A, 60), loaded.hold(A, 5)
+    second()
+    clock.now += 100
+    assert loaded.current(same) == [(A, 5)]
+    first()
+    assert loaded.current(same) == [(A, 5)]
+    clock.now += 5
+    assert loaded.current(same) == []
+
+
+def test_unloading_what_runs() -> None:
+    """3.1: an unload waits for the requests that run."""
+    loaded = LoadedModels(300, Clock())
+    release = loaded.hold(A, None)
+    loaded.use(A, 0)
+    assert loaded.current(same) == [(A, 0)]
+    release()
+    assert loaded.current(same) == []
+
+
+def test_latest_facts() -> None:
+    """What is shown of a loaded model is what is known now; a model that is no more is not loaded, either."""
+    loaded = LoadedModels(300, Clock())
+    loaded.use(A, None)
+    loaded.use(B, None)
+    known = {"a": Model(id="a", context_length=5)}
+    assert loaded.current(lambda model: known.get(model.id)) == [(known["a"], 300)]
+    assert loaded.current(same) == [(known["a"], 300)]
+
+
+def test_end_of_a_forgotten_request() -> None:
+    """A request that ends after its model was pushed out of the table loads nothing."""
+    loaded = LoadedModels(300, Clock())
+    release = loaded.hold(A, None)
+    for number in range(1000):
+        loaded.use(Model(id=str(number)), None)
+    release()
+    assert A not in [model for model, _ in loaded.current(same)]
 
 
 async def running(proxy: Proxy) -> dict[str, float]:
@@ -101,6 +176,13 @@ async def running(proxy: Proxy) -> dict[str, float]:
     entries = (await proxy.ask("GET", "/api/ps")).json["models"]
     now = datetime.now().astimezone()
     return {entry["name"]: (datetime.fromisoformat(entry["expires_at"]) - now).total_seconds() for entry in entries}
+
+
+async def becomes(proxy: Proxy, names: set[str]) -> None:
+    """Wait until these models are running."""
+    async with asyncio.timeout(5):
+        while set(await running(proxy)) != names:
+            pass
 
 
 async def test_used_models_are_running() -> None:
@@ -138,6 +220,49 @@ async def test_zero_after_an_answer() -> None:
         proxy.upstream.script("m", HI)
         await proxy.chat()
         assert (await proxy.chat(keep_alive=0)).lines[-1]["done_reason"] == "stop"
+        assert await running(proxy) == {}
+
+
+@pytest.mark.parametrize("stream", [True, False])
+async def test_while_it_answers(stream: bool) -> None:
+    """5.5: a model is loaded from the moment that the backend took the call, with keep_alive 0, too, to the end."""
+    barrier = asyncio.Event()
+    async with proxied() as proxy, proxy.client() as client:
+        proxy.upstream.script("m", (SSE, Chunk(text("a")), Wait(barrier), Chunk(text("b") + finish() + DONE), End()))
+        await client.ask("POST", "/api/chat", chat(stream=stream, keep_alive=0))
+        await becomes(proxy, {"m:latest"})
+        barrier.set()
+        await client.response()
+        assert await running(proxy) == {}
+
+
+async def test_end_of_an_answer() -> None:
+    """3.1: whoever has the whole answer finds the model unloaded, though the backend still has its connection open."""
+    barrier = asyncio.Event()
+    async with proxied() as proxy:
+        proxy.upstream.script("m", (SSE, Chunk(text("a") + finish() + DONE), Wait(barrier), End()))
+        await proxy.chat(keep_alive=0)
+        assert await running(proxy) == {}
+        barrier.set()
+
+
+async def test_client_that_leaves() -> None:
+    """5.5: keep_alive counts from the end of a request that the client has left, too."""
+    async with proxied() as proxy:
+        proxy.upstream.script("m", (SSE, Chunk(text("a")), Hold()))
+        async with proxy.client() as client:
+            await client.ask("POST", "/api/chat", chat(keep_alive=0))
+            await client.head()
+            await client.chunk()
+            assert set(await running(proxy)) == {"m:latest"}
+        await becomes(proxy, set())
+
+
+async def test_refused_call() -> None:
+    """5.5: a call that the backend refuses loads nothing."""
+    async with proxied() as proxy:
+        proxy.upstream.script("m", body({"error": {"message": "no"}}, 400))
+        assert (await proxy.chat()).status == 400
         assert await running(proxy) == {}
 
 

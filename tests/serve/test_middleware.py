@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
-import socket
 
 import pytest
 from starlette.types import Receive, Scope, Send
 
+from ollama_openai_proxy.serve.hosts import Hosts
 from ollama_openai_proxy.serve.middleware import OriginGuard
+from ollama_openai_proxy.serve.recorder import Recorder
 from support.asgi import Headers, call
 from support.proxy import chat, proxied
 from support.recording import recorded
@@ -16,12 +17,6 @@ from support.replies import HI
 from support.waiting import eventually
 
 EXCHANGES = "ollama_openai_proxy.exchange"
-ALLOWED_HEADERS = (
-    "Authorization,Content-Type,User-Agent,Accept,X-Requested-With,Openai-Beta,X-Stainless-Arch,X-Stainless-Async,"
-    "X-Stainless-Custom-Poll-Interval,X-Stainless-Helper-Method,X-Stainless-Lang,X-Stainless-Os,"
-    "X-Stainless-Package-Version,X-Stainless-Poll-Helper,X-Stainless-Retry-Count,X-Stainless-Runtime,"
-    "X-Stainless-Runtime-Version,X-Stainless-Timeout"
-)
 
 
 async def ok(_scope: Scope, _receive: Receive, send: Send) -> None:
@@ -30,40 +25,25 @@ async def ok(_scope: Scope, _receive: Receive, send: Send) -> None:
     await send({"type": "http.response.body", "body": b"ok"})
 
 
+def guarded(*, origins: tuple[str, ...] = (), loopback: bool = True) -> Recorder:
+    return recorded(OriginGuard(ok, origins=origins, hosts=Hosts("127.0.0.1", loopback=loopback)))
+
+
 async def ask(
-    method: str, headers: Headers, *, origins: tuple[str, ...] = (), check_host: bool = True
+    method: str, headers: Headers, *, origins: tuple[str, ...] = (), loopback: bool = True
 ) -> tuple[int, list[tuple[str, str]]]:
     """Return status and headers, the request id left out."""
-    app = recorded(OriginGuard(ok, origins=origins, check_host=check_host))
+    app = guarded(origins=origins, loopback=loopback)
     status, answered = await call(app, method, "/", headers)
     return status, [header for header in answered if header[0] != "x-request-id"]
 
 
 ORIGINS: dict[str, tuple[str, tuple[str, ...], bool]] = {
-    "built in, with a port": ("http://localhost:3000", (), True),
-    "built in, without a port": ("https://127.0.0.1", (), True),
-    "built in, any address": ("http://0.0.0.0:5173", (), True),
-    "built in, an app": ("app://obsidian.md", (), True),
-    "built in, a file": ("file://", (), True),
-    "built in, Tauri": ("tauri://localhost", (), True),
-    "built in, a web view": ("vscode-webview://1a2b3c", (), True),
-    "built in, VS Code": ("vscode-file://vscode-app", (), True),
+    "built in": ("http://localhost:3000", (), True),
     "elsewhere": ("https://evil.example", (), False),
-    "a name that begins alike": ("http://localhost.evil.example", (), False),
-    "another scheme": ("ftp://localhost", (), False),
     "null": ("null", (), False),
-    "null, with a list": ("null", ("https://a.example",), False),
     "null, with *": ("null", ("*",), True),
-    "listed": ("https://a.example", ("https://a.example",), True),
-    "listed, in capitals": ("https://a.example", ("  https://A.Example ",), True),
-    "capitals that the list does not have": ("https://A.example", ("https://a.example",), False),
-    "the list is not the end of the built-ins": ("http://localhost", ("https://a.example",), True),
-    "a star at the end": ("chrome-extension://abc", ("chrome-extension://*",), True),
-    "a star in front": ("https://x.a.example", ("*.a.example",), True),
-    "a star in front, another end": ("https://a.example.evil", ("*.a.example",), False),
-    "a star within": ("https://x.a.example", ("https://*.a.example",), True),
-    "a star within, another scheme": ("http://x.a.example", ("https://*.a.example",), False),
-    "any": ("https://evil.example", ("*",), True),
+    "listed": ("chrome-extension://abc", ("https://a.example", "chrome-extension://*"), True),
 }
 
 
@@ -86,8 +66,8 @@ async def test_no_origin() -> None:
 @pytest.mark.parametrize("scheme", ["http", "https"])
 async def test_same_origin(scheme: str) -> None:
     """Rule 2: an origin equal to the Host header is no foreign one: allowed, and nothing is added."""
-    headers = [("Host", "models.example:8080"), ("Origin", f"{scheme}://models.example:8080")]
-    assert await ask("POST", headers, check_host=False) == (299, [("x-app", "yes")])
+    headers = [("Host", "models:8080"), ("Origin", f"{scheme}://models:8080")]
+    assert await ask("POST", headers, loopback=False) == (299, [("x-app", "yes")])
 
 
 async def test_allowed_origin() -> None:
@@ -97,20 +77,22 @@ async def test_allowed_origin() -> None:
     assert headers == [("x-app", "yes"), ("access-control-allow-origin", "http://localhost:3000"), ("vary", "Origin")]
 
 
-async def test_preflight() -> None:
-    """Rule 6: a preflight is 204 with exactly these headers, three values of Vary, and no credentials."""
-    asks = [("Access-Control-Request-Method", "POST"), ("Access-Control-Request-Headers", "content-type")]
-    status, headers = await ask("OPTIONS", [("Host", "localhost"), ("Origin", "app://x"), *asks])
-    assert status == 204
-    assert sorted(headers) == [
-        ("access-control-allow-headers", ALLOWED_HEADERS),
-        ("access-control-allow-methods", "GET,POST,PUT,PATCH,DELETE,HEAD,OPTIONS"),
-        ("access-control-allow-origin", "app://x"),
-        ("access-control-max-age", "43200"),
-        ("vary", "Access-Control-Request-Headers"),
-        ("vary", "Access-Control-Request-Method"),
-        ("vary", "Origin"),
-    ]
+@pytest.mark.parametrize("path", ["/api/chat", "/nowhere", "/api/chat/x"])
+async def test_preflight(path: str) -> None:
+    """Rule 6: a preflight is 204 with an empty body, whatever the path; its headers are those of `Origins`."""
+    asks = ("Origin: app://x", "Access-Control-Request-Method: POST", "Access-Control-Request-Headers: content-type")
+    async with proxied() as proxy:
+        response = await proxy.ask("OPTIONS", path, None, *asks)
+        assert (response.status, response.body) == (204, b"")
+        assert response.all("content-length") == []
+        assert response.all("access-control-allow-origin") == ["app://x"]
+        assert response.all("access-control-max-age") == ["43200"]
+        assert sorted(response.all("vary")) == [
+            "Access-Control-Request-Headers",
+            "Access-Control-Request-Method",
+            "Origin",
+        ]
+        assert response.all("access-control-allow-credentials") == []
 
 
 async def test_every_origin() -> None:
@@ -130,58 +112,80 @@ async def test_preflight_comes_before_the_host_check() -> None:
     assert (await ask("GET", headers))[0] == 403
 
 
-HOSTS: dict[str, bool] = {
-    "": True,
-    "localhost": True,
-    "LocalHost:11434": True,
-    "127.0.0.1:11434": True,
-    "127.9.9.9": True,
-    "[::1]:11434": True,
-    "0.0.0.0:11434": True,
-    "10.1.2.3": True,
-    "172.16.0.1:80": True,
-    "172.31.255.255": True,
-    "192.168.1.20:11434": True,
-    "[fd00::1]:11434": True,
-    "proxy.localhost": True,
-    "printer.local:11434": True,
-    "host.docker.internal:11434": True,
-    socket.gethostname().upper(): True,
-    "evil.example": False,
-    "evil.example:11434": False,
-    "localhost.evil.example": False,
-    "notlocalhost": False,
-    "evil.local.example": False,
-    "8.8.8.8": False,
-    "172.32.0.1": False,
-    "169.254.169.254": False,
-    "192.0.2.1": False,
-    "[2001:db8::1]:11434": False,
-    "127.0.0.1.evil.example": False,
-}
-
-
-@pytest.mark.parametrize(("host", "allowed"), HOSTS.items(), ids=lambda value: str(value) or "empty")
-async def test_host(host: str, allowed: bool) -> None:
-    """1.6, A9: while bound to loopback only these hosts are answered; others are 403 with an empty body."""
-    status, headers = await ask("GET", [("Host", host)])
+@pytest.mark.parametrize("loopback", [True, False])
+@pytest.mark.parametrize(
+    ("host", "allowed"), [("localhost", True), ("evil.example", False), ("evil.example:80", False)]
+)
+async def test_host(host: str, allowed: bool, loopback: bool) -> None:
+    """1.6, A9: a host that is not the proxy's is 403 with an empty body, on every socket."""
+    status, headers = await ask("GET", [("Host", host)], loopback=loopback)
     assert status == (299 if allowed else 403)
     assert allowed or headers == [("content-length", "0")]
-    assert (await ask("GET", [("Host", host)], check_host=False))[0] == 299
+
+
+@pytest.mark.parametrize("path", ["/live", "/ready", "/health", "/metrics", "/", "/api/tags", "/nowhere"])
+async def test_host_on_every_route(path: str) -> None:
+    """A page with a rebound name learns nothing of the proxy, not even which paths there are."""
+    async with proxied(proxy_host="0.0.0.0") as proxy:  # noqa: S104  # only a setting: the socket is the test's
+        response = await proxy.ask("GET", path, None, "Host: evil.example")
+        assert (response.status, response.body) == (403, b"")
+        assert (await proxy.ask("GET", path, None, "Host: ollama-proxy:11434")).status != 403
+        assert (await proxy.ask("GET", path, None, "Host: 203.0.113.7:11434")).status != 403
+
+
+async def test_allowed_hosts(caplog: pytest.LogCaptureFixture) -> None:
+    """ALLOWED_HOSTS names what else is the proxy's; who asks for more is one warning, which names the setting."""
+    async with proxied(proxy_host="0.0.0.0", allowed_hosts="ollama.example.com, *.lan") as proxy:  # noqa: S104  # see above
+        for host in ("ollama.example.com:443", "box.lan"):
+            assert (await proxy.ask("GET", "/api/version", None, f"Host: {host}")).status == 200
+        for _ in range(3):
+            assert (await proxy.ask("GET", "/api/version", None, "Host: evil.example")).status == 403
+    assert len([record for record in caplog.records if "ALLOWED_HOSTS" in record.getMessage()]) == 1
 
 
 @pytest.mark.parametrize(("host", "status"), [("localhost", 204), ("a.local", 204), ("127.0.0.1", 299), ("x.y", 403)])
 async def test_options_without_origin(host: str, status: int) -> None:
     """1.6: OPTIONS without an origin, to an allowed name but not to an address, ends with 204 in the host check."""
     assert (await ask("OPTIONS", [("Host", host)]))[0] == status
-    assert (await ask("OPTIONS", [("Host", host)], check_host=False))[0] == 299
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "proxy"])
+async def test_options_elsewhere(host: str) -> None:
+    """1.6: on other sockets Ollama has no host check that would end them."""
+    assert (await ask("OPTIONS", [("Host", host)], loopback=False))[0] == 299
+
+
+@pytest.mark.parametrize(
+    ("hosts", "problem"),
+    [(("localhost", "evil.example"), "too many Host headers"), ((), "missing required Host header")],
+    ids=["two", "none"],
+)
+async def test_which_host(hosts: tuple[str, ...], problem: str) -> None:
+    """RFC 9112, 3.2: a request of HTTP/1.1 with no Host, or two, is 400, in Go's words."""
+    async with proxied() as proxy, proxy.client() as client:
+        lines = "".join(f"Host: {host}\r\n" for host in hosts)
+        await client.send(f"GET /api/version HTTP/1.1\r\n{lines}\r\n".encode())
+        response = await client.response()
+        assert (response.status, response.body) == (400, f"400 Bad Request: {problem}".encode())
+        assert response.all("content-type") == ["text/plain; charset=utf-8"]
+        assert response.all("connection") == ["close"]
+        assert await client.read_to_end() == b""
+
+
+async def test_no_host_in_http_1_0() -> None:
+    """RFC 9112, 3.2: HTTP/1.0 has no Host header, which some health checks use; an empty one is like it (1.6)."""
+    async with proxied() as proxy:
+        for request in (b"GET /api/version HTTP/1.0\r\n\r\n", b"GET /api/version HTTP/1.1\r\nHost:\r\n\r\n"):
+            async with proxy.client() as client:
+                await client.send(request)
+                assert (await client.response()).status == 200
 
 
 async def test_refusals_are_logged(caplog: pytest.LogCaptureFixture) -> None:
     """A refused request has its line in the log, and its request id in the answer."""
     caplog.set_level(logging.INFO, EXCHANGES)
-    app = recorded(OriginGuard(ok, origins=(), check_host=True))
-    _, headers = await call(app, "POST", "/api/chat", [("Origin", "https://evil.example"), ("X-Request-Id", "r1")])
+    asks = [("Host", "localhost"), ("Origin", "https://evil.example"), ("X-Request-Id", "r1")]
+    _, headers = await call(guarded(), "POST", "/api/chat", asks)
     assert ("x-request-id", "r1") in headers
     (record,) = caplog.records
     fields = record.__dict__

@@ -9,10 +9,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 Headers = Sequence[tuple[str, str]]
 
 
-async def call(app: ASGIApp, method: str, path: str = "/", headers: Headers = ()) -> tuple[int, list[tuple[str, str]]]:
+async def call(
+    app: ASGIApp, method: str, path: str = "/", headers: Headers = (), *, query: str = ""
+) -> tuple[int, list[tuple[str, str]]]:
     """Return status and headers of the response."""
     raw = [(name.lower().encode(), value.encode("latin-1")) for name, value in headers]
-    scope = {"type": "http", "method": method, "path": path, "headers": raw}
+    scope = {"type": "http", "method": method, "path": path, "query_string": query.encode(), "headers": raw}
     started: list[Message] = []
 
     async def receive() -> Message:

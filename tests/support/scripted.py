@@ -235,7 +235,9 @@ class Upstream:
         scripts = self._scripts.get(request.key)
         if scripts:
             return scripts.pop(0) if len(scripts) > 1 else scripts[0]
-        assert request.path == "/v1/models", f"no script for {request.key}"
+        assert request.method == "GET", f"no script for {request.key}"
+        if request.path != "/v1/models":
+            return (Status(404, "Content-Length: 0"),)
         # On a connection of its own, so that the first call of a test opens a fresh one.
         body = json.dumps({"object": "list", "data": self.models}).encode()
         headers = ("Content-Type: application/json", f"Content-Length: {len(body)}", "Connection: close")

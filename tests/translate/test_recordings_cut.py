@@ -12,7 +12,7 @@ from support.decoding import JSON, SSE, replay
 
 RECORDINGS = Path(__file__).parents[1] / "recordings"
 REPLIES = sorted([*RECORDINGS.glob("documented/*.sse"), *RECORDINGS.glob("*.sse")])
-BODIES = sorted([*RECORDINGS.glob("documented/*.json"), RECORDINGS / "llamacpp-chat.json"])
+BODIES = sorted([*RECORDINGS.glob("documented/*.json"), *RECORDINGS.glob("llamacpp-[cn]*.json")])
 
 
 def name(path: Path) -> str:
@@ -21,7 +21,7 @@ def name(path: Path) -> str:
 
 def finish_end(stream: bytes) -> int:
     """Where the first event with a finish reason is complete: behind the last byte of its JSON."""
-    found = re.search(rb'data: .*"finish_reason":"(?!error).*', stream)
+    found = re.search(rb'data: .*("finish_reason":"(?!error)|"stop":true).*', stream)
     return found.end() if found else len(stream) + 1
 
 

@@ -188,15 +188,21 @@ def test_the_media_type_is_the_clients(streamed: bool, media_type: str) -> None:
     assert (chat(streamed).media_type, chat(streamed).streamed) == (media_type, streamed)
 
 
-def whole(fail: ProxyError | None = None) -> WholeTranslator:
-    """A translator that says what it was given, or fails."""
+def whole(fail: ProxyError | None = None, refuse: ProxyError | None = None) -> WholeTranslator:
+    """A translator that says what it was given, or fails at the end, or with each read."""
+    parts: list[bytes] = []
 
-    def translate(body: bytes, opened: int, elapsed: int) -> tuple[bytes, Usage]:
+    def take(read: bytes) -> None:
+        if refuse:
+            raise refuse
+        parts.append(read)
+
+    def answer(opened: int, elapsed: int) -> tuple[bytes, Usage]:
         if fail:
             raise fail
-        return b"%s %d %d" % (body, opened, elapsed), Usage(5)
+        return b"%s %d %d" % (b"".join(parts), opened, elapsed), Usage(5)
 
-    return WholeTranslator(translate, error_record)
+    return WholeTranslator(take, answer, error_record)
 
 
 def test_a_body_is_translated_once_it_is_whole() -> None:
@@ -241,6 +247,15 @@ def test_a_body_that_is_none_is_a_failure() -> None:
     assert translator.close(2) == b""
     assert (translator.failure, translator.done) == (error, False)
     assert translator.failed(error) == b'{"error":"no"}\n'
+
+
+def test_a_read_that_is_refused_is_a_failure() -> None:
+    """What the decoder refuses in mid-body is a failure at once: no more of it need be read."""
+    error = UpstreamBroken("no")
+    translator = whole(refuse=error)
+    translator.open(JSON, 1)
+    assert translator.feed(b"a", 2) == b""
+    assert (translator.failure, translator.done) == (error, False)
 
 
 def test_a_body_that_is_too_large_is_a_failure_before_its_end() -> None:

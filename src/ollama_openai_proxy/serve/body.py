@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
-from fastapi import Request
+import asyncio
+from collections.abc import Mapping
+from contextlib import suppress
+
+from fastapi import Request, Response
 from starlette.requests import ClientDisconnect
+from starlette.types import Message, Receive, Scope, Send
 
 from ollama_openai_proxy.errors import InvalidRequest
 
 TOO_LARGE = "request body too large"
+UNREAD = "too_large"  # the outcome of a request whose body was not read to its end
+# What is still read of a body that was refused, and thrown away: a client that sends before it reads
+# would find its connection reset, and no answer.
+_LINGER_BYTES = 64 * 1024 * 1024
 
 
 async def read_body(request: Request, limit: int) -> bytes:
     """Return the body. Raises InvalidRequest when it exceeds `limit` bytes or is never finished."""
     if int(request.headers.get("content-length") or 0) > limit:
-        raise InvalidRequest(TOO_LARGE, status=413, outcome="too_large")
+        raise InvalidRequest(TOO_LARGE, status=413, outcome=UNREAD)
     parts: list[bytes] = []
     size = 0
     try:
@@ -21,7 +30,38 @@ async def read_body(request: Request, limit: int) -> bytes:
             parts.append(part)
             size += len(part)
             if size > limit:
-                raise InvalidRequest(TOO_LARGE, status=413, outcome="too_large")
+                raise InvalidRequest(TOO_LARGE, status=413, outcome=UNREAD)
     except ClientDisconnect:
         raise InvalidRequest("request canceled", status=499, outcome="client_abort") from None
     return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+class Lingering(Response):
+    """An answer to who may still be sending: told at once, and then the connection is closed.
+
+    Not before the client has sent what it has, or a good deal of it, or `patience` seconds are over.
+    """
+
+    patience = 5.0
+
+    def init_headers(self, headers: Mapping[str, str] | None = None) -> None:
+        super().init_headers({**(headers or {}), "Connection": "close"})
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def hold_open(message: Message) -> None:
+            await send({**message, "more_body": True} if message["type"] == "http.response.body" else message)
+
+        await super().__call__(scope, receive, hold_open)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self.patience):
+                await _discard(receive)
+        await send({"type": "http.response.body", "body": b""})
+
+
+async def _discard(receive: Receive) -> None:
+    left = _LINGER_BYTES
+    while left > 0:
+        message = await receive()
+        if not message.get("more_body"):
+            return  # its end, or the client has left
+        left -= len(message["body"])

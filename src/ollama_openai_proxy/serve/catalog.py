@@ -13,12 +13,16 @@ from contextlib import suppress
 import msgspec
 
 from ollama_openai_proxy.call import Call
-from ollama_openai_proxy.errors import ModelNotFound, ProxyError
+from ollama_openai_proxy.errors import ModelNotFound, ProxyError, UpstreamTimeout
 from ollama_openai_proxy.serve.aliases import Aliases
-from ollama_openai_proxy.translate.aliases import Alias, with_aliases
-from ollama_openai_proxy.translate.models import Directory, Model
+from ollama_openai_proxy.serve.learning import Learning
+from ollama_openai_proxy.translate.aliases import with_aliases
+from ollama_openai_proxy.translate.models import Directory, Model, check_source, without_source
+from ollama_openai_proxy.translate.modelsfile import NO_MODELS_FILE, ModelsFile
 from ollama_openai_proxy.translate.openai import catalog
-from ollama_openai_proxy.translate.openai.profile import PROFILES, Profile, detect
+from ollama_openai_proxy.translate.openai.profile import Profile
+from ollama_openai_proxy.translate.openai.profiles import PROFILES, detect
+from ollama_openai_proxy.translate.openai.sources import sources
 from ollama_openai_proxy.upstream import Upstream
 
 _MAX_LIST = 16 * 1024 * 1024
@@ -26,6 +30,8 @@ _FIRST_LIST_SECONDS = 3.0
 _FIRST_RETRY_SECONDS = 1.0
 _LIST_SECONDS = 10.0
 _PAUSE_SECONDS = 5.0
+_RENEWAL_SECONDS = 5.0
+_FRESH_SECONDS = 1.0
 _log = logging.getLogger(__name__)
 
 
@@ -38,22 +44,30 @@ class Catalog:
         host: str,
         aliases: Aliases | None = None,
         *,
+        models_file: ModelsFile = NO_MODELS_FILE,
         profile: str = "auto",
         refresh: float = 60.0,
         forward_unknown: bool = False,
     ) -> None:
-        """`refresh` is in seconds; `host` is the backend's; `profile` a name, or `auto`."""
+        """`refresh` is in seconds; `host` is the backend's; `profile` a name, or `auto`.
+
+        `models_file`: what the operator says of the models.
+        """
         self.first_seen = int(time.time())
         self.profile: Profile = PROFILES.get(profile) or detect(host, ())
         self._detects = profile == "auto"
         self._host = host
         self._upstream = upstream
         self._aliases = aliases or Aliases()
+        self._models_file = models_file
         self._refresh = refresh
         self._forward_unknown = forward_unknown
-        self._own: tuple[Model, ...] = ()  # the backend's, as it told them
-        self._joined: tuple[Alias, ...] = ()
-        self._all = Directory()
+        self._learning = Learning(upstream)
+        self._listed: tuple[Model, ...] = ()  # the backend's, as its list has them
+        self._join()
+        self._asking = asyncio.Lock()  # for the list
+        self._asked = float("-inf")  # when that last ended, and how
+        self._problem: ProxyError | None = None
         self._loaded = asyncio.Event()
         self._failure: ProxyError | None = None  # of a list that was never had
         self._wanted = asyncio.Event()
@@ -72,6 +86,7 @@ class Catalog:
                 wait, retry = retry, min(2 * retry, self._refresh)
             self._attempted.set()
             self._wanted.clear()
+            await self._learn()
             pause = min(wait, _PAUSE_SECONDS)
             await asyncio.sleep(pause)  # however many unknown names are asked for
             with suppress(TimeoutError):
@@ -80,14 +95,46 @@ class Catalog:
 
     async def update(self) -> None:
         """Fetch the list once. Raises ProxyError, and then keeps the one it had."""
-        body = await self._upstream.fetch(Call("/models"), _MAX_LIST, _LIST_SECONDS)
-        known = {model.id: model for model in self._own}
-        self._own = tuple(_with_date(model, known.get(model.id)) for model in catalog.decode(body))
+        async with self._asking:
+            await self._fetch()
+
+    async def renew(self) -> None:
+        """Look at the backend's list now. Raises ProxyError if it could not be asked.
+
+        Whoever asks meanwhile shares the answer, and whoever asks within a second after. Takes 5 s at most.
+        """
+        try:
+            async with asyncio.timeout(_RENEWAL_SECONDS), self._asking:
+                if time.monotonic() - self._asked >= _FRESH_SECONDS:
+                    await self._fetch()
+                elif self._problem:
+                    raise self._problem
+        except TimeoutError:
+            raise UpstreamTimeout("the upstream did not answer in time") from None
+
+    async def _fetch(self) -> None:
+        try:
+            body = await self._upstream.fetch(Call("/models"), _MAX_LIST, _LIST_SECONDS)
+            self._take(catalog.decode(body), body)
+        except ProxyError as error:
+            self._asked, self._problem = time.monotonic(), error
+            raise
+        self._asked, self._problem = time.monotonic(), None
+
+    def _take(self, models: list[Model], body: bytes) -> None:
+        known = {model.id: model for model in self._listed}
+        self._listed = tuple(_with_date(model, known.get(model.id)) for model in models)
         if self._detects:
-            self.profile = detect(self._host, {model.owned_by for model in self._own})
+            self.profile = detect(self._host, {model.owned_by for model in self._listed})
+        self._learning.follow(sources(models, self._host, body))
         self._join()
         self._failure = None
         self._loaded.set()
+
+    async def _learn(self) -> None:
+        """Ask what the backend tells beside the list; not while it does not even tell that."""
+        if self._problem is None and await self._learning.ask():
+            self._join()
 
     @property
     def known(self) -> tuple[Model, ...]:
@@ -107,11 +154,19 @@ class Catalog:
 
     def _join(self) -> None:
         self._joined = self._aliases.current()
-        self._all = Directory(with_aliases(self._own, self._joined))
+        self._own = tuple(self._learning.applied(self._listed))
+        self._all = Directory(with_aliases(self._models_file.apply(self._own), self._joined))
 
     def knows(self, model: Model) -> bool:
         """Whether the model is one of the list, and not only a name that was handed on."""
         return self._directory.find(model.id) is model
+
+    def latest(self, model: Model) -> Model | None:
+        """Return the model as it is known now; None: it was an alias, or the backend's, and is no more."""
+        found = self._directory.find(model.id)
+        if found and found.id == model.id:
+            return found
+        return None if model.upstream or not self._hands_on else model
 
     async def models(self) -> tuple[Model, ...]:
         """Return the models; right after the start, wait briefly for the first list."""
@@ -119,7 +174,8 @@ class Catalog:
         return self._directory.models
 
     async def find(self, name: str, *, asks: bool = True) -> Model:
-        """Return the model that `name` means. Raises ModelNotFound.
+        """Return the model that `name` means. Raises ModelNotFound, and InvalidRequest for a name that is `:local`
+        and `:cloud`.
 
         While no list was ever had, any name may be the backend's, and it will say so itself if the
         request `asks` it. Raises why there is no list if it does not.
@@ -127,12 +183,18 @@ class Catalog:
         await self._first_list()
         if model := self._directory.find(name):
             return model
+        check_source(name)
         if not asks and self._failure:
             raise self._failure
-        if self._forward_unknown or not self._loaded.is_set():
-            return Model(id=name.strip().removesuffix(":latest"))
+        if self._hands_on:
+            return Model(id=without_source(name).removesuffix(":latest"))
         self._wanted.set()  # it may be new
         raise ModelNotFound(name)
+
+    @property
+    def _hands_on(self) -> bool:
+        """Whether a name that is not in the list may be a model all the same."""
+        return self._forward_unknown or not self._loaded.is_set()
 
     async def _first_list(self) -> None:
         if not self._attempted.is_set():

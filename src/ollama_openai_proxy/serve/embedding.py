@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 from fastapi import Request, Response
 
 from ollama_openai_proxy.call import Call
-from ollama_openai_proxy.serve.exchange import Exchange
+from ollama_openai_proxy.serve.exchange import Exchange, OnOpen
 from ollama_openai_proxy.serve.handlers import Handlers, Route, json_answer
 from ollama_openai_proxy.translate.events import Usage
 from ollama_openai_proxy.translate.ollama import embeddings, request, wire
 from ollama_openai_proxy.translate.ollama.errors import error_record
-from ollama_openai_proxy.translate.openai import embeddings as openai_embeddings
+from ollama_openai_proxy.translate.openai.embeddings import Convert, Decoder, truncation
 from ollama_openai_proxy.translate.openai.request import encode
-from ollama_openai_proxy.translate.translator import Translate, WholeTranslator
+from ollama_openai_proxy.translate.translator import Answer, WholeTranslator
 
 
 class Embedding(Handlers):
@@ -32,40 +32,54 @@ class Embedding(Handlers):
         keep_alive = request.keep_alive(asked.keep_alive)
         inputs = request.inputs_of(asked)
         name = request.looked_up(asked.model)
-        model = await self.find(name, http)
+        model = await self.find(name, http, asks=bool(inputs))
         request.check_options(asked.options)
-        use = partial(self.services.loaded.use, model, keep_alive)
+        hold = partial(self.services.loaded.hold, model, keep_alive)
         if not inputs:
-            use()
+            self.services.loaded.use(model, keep_alive)
             return json_answer(embeddings.loaded(name))
-        body = encode({"model": model.upstream_id, "input": inputs}, self.services.models.profile)
+        truncates = asked.truncate is not False
+        body = {"model": model.upstream_id, "input": inputs}
+        if truncates:
+            body |= truncation(self.services.models.profile, model.context_length)
+        too_long = embeddings.NOT_TRUNCATED if truncates else embeddings.TOO_LONG
+        decoder = self._decoder(len(inputs), partial(embeddings.unit, dimensions=asked.dimensions))
 
-        def translate(reply: bytes, opened: int, elapsed: int) -> tuple[bytes, Usage]:
-            found = openai_embeddings.decode(reply, len(inputs), self.services.upstream.secrets)
-            answer = partial(embeddings.embed_answer, name, found.vectors, prompt_tokens=found.prompt_tokens)
-            usage = Usage(found.prompt_tokens)
-            return answer(dimensions=asked.dimensions, opened=opened, elapsed=elapsed), usage
+        def answer(opened: int, elapsed: int) -> tuple[bytes, Usage]:
+            found = decoder.close()
+            tokens = found.prompt_tokens
+            answered = embeddings.embed_answer(
+                name, found.vectors, prompt_tokens=tokens, opened=opened, elapsed=elapsed
+            )
+            return answered, Usage(tokens)
 
-        return self._exchange(Call("/embeddings", body, name), translate, use)
+        return self._exchange(self._call(body, name, too_long), decoder, answer, hold)
 
     async def embeddings(self, http: Request) -> Response:
         asked = wire.decode(await self.body(http), wire.EmbeddingsRequest)
         keep_alive = request.keep_alive(asked.keep_alive)
         name = request.required(asked.model)
-        model = await self.find(name, http)
+        model = await self.find(name, http, asks=bool(asked.prompt))
         request.check_options(asked.options)
-        use = partial(self.services.loaded.use, model, keep_alive)
+        hold = partial(self.services.loaded.hold, model, keep_alive)
         if not asked.prompt:
-            use()
+            self.services.loaded.use(model, keep_alive)
             return json_answer(embeddings.embeddings_answer([]))
-        body = encode({"model": model.upstream_id, "input": asked.prompt}, self.services.models.profile)
+        call = self._call({"model": model.upstream_id, "input": asked.prompt}, name, embeddings.TOO_LONG)
+        decoder = self._decoder(1, embeddings.checked)
 
-        def translate(reply: bytes, _opened: int, _elapsed: int) -> tuple[bytes, Usage]:
-            found = openai_embeddings.decode(reply, 1, self.services.upstream.secrets)
+        def answer(_opened: int, _elapsed: int) -> tuple[bytes, Usage]:
+            found = decoder.close()
             return embeddings.embeddings_answer(found.vectors), Usage(found.prompt_tokens)
 
-        return self._exchange(Call("/embeddings", body, name), translate, use)
+        return self._exchange(call, decoder, answer, hold)
 
-    def _exchange(self, call: Call, translate: Translate, use: Callable[[], None]) -> Response:
-        translator = WholeTranslator(translate, error_record)
-        return Exchange(self.services.upstream, call, translator, self.services.pulse, on_open=use)
+    def _call(self, body: dict[str, Any], name: str, too_long: str) -> Call:
+        return Call("/embeddings", encode(body, self.services.models.profile), name, too_long=too_long)
+
+    def _decoder(self, count: int, convert: Convert) -> Decoder:
+        return Decoder(count, convert, self.services.upstream.secrets)
+
+    def _exchange(self, call: Call, decoder: Decoder, answer: Answer, hold: OnOpen) -> Response:
+        translator = WholeTranslator(decoder.feed, answer, error_record)
+        return Exchange(self.services.upstream, call, translator, self.services.pulse, on_open=hold)

@@ -24,6 +24,8 @@ LAST_WORDS = 2.0
 
 _OPERATIONS = {"/completions": "text_completion", "/embeddings": "embeddings"}
 
+OnOpen = Callable[[], Callable[[], None] | None]
+
 _STREAM_HEADERS = [(b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no")]
 
 
@@ -35,11 +37,10 @@ class Exchange(Response):
     in any phase, the upstream is closed at once.
     """
 
-    def __init__(
-        self, upstream: Upstream, call: Call, translator: Translator, pulse: Pulse, on_open: Callable[[], None]
-    ) -> None:
-        """`on_open` is called when the upstream has taken the call."""
+    def __init__(self, upstream: Upstream, call: Call, translator: Translator, pulse: Pulse, on_open: OnOpen) -> None:
+        """`on_open` is called when the upstream has taken the call; what it returns, when all is over."""
         self._on_open = on_open
+        self._on_end: Callable[[], None] | None = None
         self.background = None
         self.status_code = 200
         self._upstream = upstream
@@ -97,12 +98,18 @@ class Exchange(Response):
     def _conclude(self) -> None:
         if self._reply:
             self._reply.close()
+        self._end()
         record, facts = self._record, self._translator.facts()
         record.prompt_tokens, record.completion_tokens = facts.usage.prompt_tokens, facts.usage.completion_tokens
         record.finish_reason = facts.finish_reason
         if facts.first_token is not None and facts.last_token is not None:
             record.first_token = record.started + facts.first_token
             record.last_token = record.started + facts.last_token
+
+    def _end(self) -> None:
+        if self._on_end:
+            self._on_end()
+            self._on_end = None
 
     async def _watch(self, receive: Receive, task: asyncio.Task[object]) -> None:
         """Cancel the relay when the client leaves."""
@@ -121,7 +128,7 @@ class Exchange(Response):
             self._reply = reply = await self._upstream.open(call)
         finally:
             self._record.waited += self._elapsed() - opened
-        self._on_open()
+        self._on_end = self._on_open()
         self._translator.open(reply.content_type, opened)
         try:
             await self._stream(reply, send)
@@ -182,7 +189,9 @@ class Exchange(Response):
         if not self._started:
             await send({"type": "http.response.start", "status": 200, "headers": self._head(len(body))})
             self._started = True
-        self._answered = last
+        if last:
+            self._answered = True
+            self._end()  # before the client knows that it is over: what it asks next is to find it so
         await send({"type": "http.response.body", "body": body, "more_body": not last})
 
     def _head(self, length: int) -> list[tuple[bytes, bytes]]:

@@ -11,10 +11,21 @@ from ollama_openai_proxy.serve.exchange import Exchange
 from ollama_openai_proxy.serve.handlers import Handlers, Route, json_answer
 from ollama_openai_proxy.serve.recorder import record_of
 from ollama_openai_proxy.translate.models import Model
+from ollama_openai_proxy.translate.ollama import generate as generation
 from ollama_openai_proxy.translate.ollama import request, wire
 from ollama_openai_proxy.translate.ollama.capabilities import check_capabilities
-from ollama_openai_proxy.translate.ollama.generate import generate
-from ollama_openai_proxy.translate.ollama.reply import CHAT, GENERATE, Reply, ReplyEncoder, Shape, idle_answer
+from ollama_openai_proxy.translate.ollama.context import Conversation
+from ollama_openai_proxy.translate.ollama.debug import debug_answer
+from ollama_openai_proxy.translate.ollama.reply import (
+    CHAT,
+    GENERATE,
+    ContextEncoder,
+    Reply,
+    ReplyEncoder,
+    Shape,
+    idle_answer,
+)
+from ollama_openai_proxy.translate.openai import plain
 from ollama_openai_proxy.translate.openai.request import encode
 from ollama_openai_proxy.translate.translator import ReplyTranslator
 
@@ -40,7 +51,7 @@ class Generation(Handlers):
         check_capabilities(model, name, think=asked.think, tools=bool(asked.tools), action="chat")
         if not asked.messages:
             return self._idle(CHAT, model, asked, http)
-        return self._exchange(http, asked, model, CHAT, request.chat(asked, model))
+        return self._answer(http, asked, model, CHAT, request.chat(asked, model))
 
     async def generate(self, http: Request) -> Response:
         asked = wire.decode(await self.body(http), wire.GenerateRequest)
@@ -49,10 +60,14 @@ class Generation(Handlers):
         model = await self.find(name, http, asks=bool(asked.prompt))
         if not asked.prompt and _unloads(asked):
             return self._idle(GENERATE, model, asked, http)
-        check_capabilities(model, name, think=asked.think, action="generate")
-        if not asked.prompt and not asked.suffix:
+        generation.check_images(model)
+        generation.check_raw(asked)
+        check_capabilities(model, name, think=asked.think, insert=bool(asked.suffix), action="generate")
+        generation.check_route(asked, inserts=bool(self.services.models.profile.insert))
+        if not asked.prompt:
             return self._idle(GENERATE, model, asked, http)
-        return self._exchange(http, asked, model, GENERATE, generate(asked, model))
+        completion, conversation = generation.generate(asked, model)
+        return self._answer(http, asked, model, GENERATE, completion, conversation=conversation)
 
     def _idle(self, shape: Shape, model: Model, asked: Asked, http: Request) -> Response:
         """Answer a request without a prompt: it only loads the model, or unloads it."""
@@ -63,29 +78,47 @@ class Generation(Handlers):
         reason = "unload" if unloads else "load"
         return json_answer(idle_answer(shape, asked.model or "", record_of(http.scope).arrived, reason))
 
-    def _exchange(
-        self, http: Request, asked: Asked, model: Model, shape: Shape, completion: request.Completion
+    def _answer(
+        self,
+        http: Request,
+        asked: Asked,
+        model: Model,
+        shape: Shape,
+        completion: request.Completion,
+        *,
+        conversation: Conversation | None = None,
     ) -> Response:
+        """Ask the backend; `conversation` is what the answer belongs to, where it is to be carried on."""
+        if asked.debug_render_only:
+            self.services.loaded.use(model, request.keep_alive(asked.keep_alive))
+            return json_answer(debug_answer(shape, completion, asked.model or "", record_of(http.scope).arrived))
         streamed = asked.stream is not False
-        spell = partial(
-            encode, profile=self.services.models.profile, extensions=completion.extensions, think=completion.think
-        )
-        without_usage = partial(
-            spell, {key: completion.body[key] for key in completion.body if key != "stream_options"}
-        )
-        use = partial(self.services.loaded.use, model, request.keep_alive(asked.keep_alive))
+        use = partial(self.services.loaded.hold, model, request.keep_alive(asked.keep_alive))
         reply = Reply(
             shape,
             model=asked.model or "",
             arrived=record_of(http.scope).arrived,
             streamed=streamed,
-            hide_thinking=completion.think is False,
+            hide_thinking=asked.think is False,
             top_logprobs=(asked.top_logprobs or 0) if asked.logprobs else None,
         )
-        path = "/completions" if completion.raw else "/chat/completions"
-        call = Call(path, spell(completion.body), asked.model or "", streamed, without_usage if streamed else None)
-        translator = ReplyTranslator(ReplyEncoder(reply), self.services.upstream.secrets)
+        encoder = ContextEncoder(reply, conversation) if conversation else ReplyEncoder(reply)
+        translator = ReplyTranslator(encoder, self.services.upstream.secrets)
+        call = self._call(completion, asked.model or "", streamed=streamed)
         return Exchange(self.services.upstream, call, translator, self.services.pulse, on_open=use)
+
+    def _call(self, completion: request.Completion, name: str, *, streamed: bool) -> Call:
+        """Return what the backend is asked. `name` is the client's of the model."""
+        profile, body = self.services.models.profile, completion.body
+        spell = partial(encode, profile=profile, extensions=completion.extensions, think=completion.think)
+        path, rooted, no_route = "/chat/completions", False, ""
+        if completion.raw:
+            no_route = generation.no_insert(name) if "suffix" in body else generation.no_completions(name)
+            path, rooted, body = plain.ask(body, profile)
+        without_usage = partial(spell, {key: body[key] for key in body if key != "stream_options"})
+        return Call(
+            path, spell(body), name, streamed, without_usage if streamed else None, rooted=rooted, no_route=no_route
+        )
 
 
 def _unloads(asked: Asked) -> bool:

@@ -71,5 +71,5 @@ class Handlers:
         return model
 
 
-def json_answer(body: bytes, status: int = 200) -> Response:
-    return Response(body, status, media_type=JSON)
+def json_answer(body: bytes, status: int = 200, kind: type[Response] = Response) -> Response:
+    return kind(body, status, media_type=JSON)

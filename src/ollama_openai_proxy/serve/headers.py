@@ -13,7 +13,12 @@ def header(scope: Scope, name: bytes) -> str | None:
     return None
 
 
+def values(scope: Scope, name: bytes) -> list[str]:
+    """Return all headers of this name."""
+    return [bytes(value).decode("latin-1") for key, value in scope["headers"] if key == name]
+
+
 def joined(scope: Scope, name: bytes) -> str | None:
     """Return all headers of this name as one, as HTTP joins them."""
-    values = [bytes(value).decode("latin-1") for key, value in scope["headers"] if key == name]
-    return ",".join(values) if values else None
+    found = values(scope, name)
+    return ",".join(found) if found else None

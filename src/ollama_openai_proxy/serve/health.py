@@ -55,6 +55,8 @@ class UpstreamHealth:
         self._metrics.upstream_retried(self.name, reason)
 
     def ended(self, call: Call, error: ProxyError | None) -> None:
+        if call.aside:
+            return
         before, now = self.status, self._clock()
         self._seen = now
         self._outcome = error.outcome if error else "ok"

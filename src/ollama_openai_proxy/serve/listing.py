@@ -12,14 +12,16 @@ from ollama_openai_proxy.serve.handlers import Handlers, Route, Services, json_a
 from ollama_openai_proxy.serve.recorder import record_of
 from ollama_openai_proxy.translate.models import tagged
 from ollama_openai_proxy.translate.ollama import catalog, request, wire
+from ollama_openai_proxy.translate.ollama.show import show
 
 
 class Listing(Handlers):
     """`/`, `/api/version`, `/api/tags`, `/api/ps` and `/api/show` (contract 5.1 to 5.6)."""
 
-    def __init__(self, services: Services, version: str) -> None:
-        """`version`: the Ollama version to report."""
+    def __init__(self, services: Services, version: str, default_context: int) -> None:
+        """`version`: the Ollama version to report; `default_context`: tokens, where nobody tells the context length."""
         super().__init__(services)
+        self._default_context = default_context
         self._version = f'{{"version":"{version}"}}'.encode()
 
     def routes(self) -> tuple[Route, ...]:
@@ -40,10 +42,11 @@ class Listing(Handlers):
     async def tags(self, request: Request) -> Response:
         with record_of(request.scope).waiting():
             models = await self.services.models.models()
-        return json_answer(catalog.tags(models, self.services.models.first_seen))
+        return json_answer(catalog.tags(models, self.services.models.first_seen, self._default_context))
 
     async def ps(self, request: Request) -> Response:
-        return json_answer(catalog.running(self.services.loaded.current(), time.time_ns()))
+        loaded = self.services.loaded.current(self.services.models.latest)
+        return json_answer(catalog.running(loaded, time.time_ns(), self._default_context))
 
     async def show(self, http: Request) -> Response:
         asked = wire.decode(await self.body(http), wire.ShowRequest)
@@ -54,4 +57,4 @@ class Listing(Handlers):
             raise ModelNotFound(tagged(name)) from None
         agent = http.headers.get("user-agent", "")
         first_seen = self.services.models.first_seen
-        return json_answer(catalog.show(model, name, first_seen, user_agent=agent, system=asked.system or ""))
+        return json_answer(show(model, asked, first_seen, self._default_context, name=name, user_agent=agent))

@@ -1,105 +1,63 @@
-"""The rules on origins and hosts, as plain ASGI."""
+"""The rules on origins and hosts, as plain ASGI, in Ollama's order (contract 1.4)."""
 
 from __future__ import annotations
 
-import ipaddress
-import re
-import socket
-
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ollama_openai_proxy.serve.headers import header
-
-_ALLOWED_HEADERS = (
-    "Authorization,Content-Type,User-Agent,Accept,X-Requested-With,Openai-Beta,X-Stainless-Arch,X-Stainless-Async,"
-    "X-Stainless-Custom-Poll-Interval,X-Stainless-Helper-Method,X-Stainless-Lang,X-Stainless-Os,"
-    "X-Stainless-Package-Version,X-Stainless-Poll-Helper,X-Stainless-Retry-Count,X-Stainless-Runtime,"
-    "X-Stainless-Runtime-Version,X-Stainless-Timeout"
-)
-_PREFLIGHT = [
-    (b"access-control-allow-methods", b"GET,POST,PUT,PATCH,DELETE,HEAD,OPTIONS"),
-    (b"access-control-allow-headers", _ALLOWED_HEADERS.encode()),
-    (b"access-control-max-age", b"43200"),
-]
-_PREFLIGHT_VARY = [(b"vary", b"Access-Control-Request-Method"), (b"vary", b"Access-Control-Request-Headers")]
-_PRIVATE = tuple(map(ipaddress.ip_network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")))
-_LOCAL_HOSTS = ("localhost", "127.0.0.1", "0.0.0.0")  # noqa: S104  # in origins, no address to bind
-_LOCAL_ORIGINS = (
-    *(f"{scheme}://{host}{port}" for scheme in ("http", "https") for host in _LOCAL_HOSTS for port in ("", ":*")),
-    *("app://*", "file://*", "tauri://*", "vscode-webview://*", "vscode-file://*"),
-)
+from ollama_openai_proxy.serve.headers import values
+from ollama_openai_proxy.serve.hosts import Hosts, address_of
+from ollama_openai_proxy.serve.origins import Headers, Origins, is_same
+from ollama_openai_proxy.serve.recorder import record_of
 
 
 class OriginGuard:
-    """Refuses what a web page from elsewhere, or a name rebound to this machine, must not reach.
+    """Refuses what a web page from elsewhere, or a name rebound to this machine, must not reach."""
 
-    The rules are Ollama's (contract 1.5, 1.6): CORS with a list of origins, and while bound to
-    loopback only hosts that mean this machine or its network.
-    """
-
-    def __init__(self, app: ASGIApp, *, origins: tuple[str, ...], check_host: bool) -> None:
+    def __init__(self, app: ASGIApp, *, origins: tuple[str, ...], hosts: Hosts) -> None:
         self._app = app
-        self._origins = tuple(origin.strip().lower() for origin in (*origins, *_LOCAL_ORIGINS))
-        self._all = "*" in self._origins
-        self._preflight = _PREFLIGHT if self._all else [*_PREFLIGHT, *_PREFLIGHT_VARY]
-        self._check_host = check_host
-        self._names = {"", "localhost", socket.gethostname().lower()}
+        self._origins = Origins(origins)
+        self._hosts = hosts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        host, origin = header(scope, b"host") or "", header(scope, b"origin")
-        foreign = bool(origin) and origin not in (f"http://{host}", f"https://{host}")
-        if foreign and not self._allows(origin or ""):
-            await _answer(send, 403, [])
+        hosts, origins = values(scope, b"host"), values(scope, b"origin")
+        if problem := _ambiguous(scope, hosts):
+            if "told" in scope:
+                record_of(scope).outcome = "bad_request"
+            await _refuse(send, problem)
             return
-        cors = self._cors_headers(origin or "") if foreign else []
-        if foreign and scope["method"] == "OPTIONS":
-            await _answer(send, 204, [*cors, *self._preflight])
-        elif self._check_host and not self._is_local(host):
-            await _answer(send, 403, [])
-        elif self._check_host and scope["method"] == "OPTIONS" and not _address(host):
-            await _answer(send, 204, [])
+        host, origin = hosts[0] if hosts else "", origins[0] if origins else ""
+        cors: Headers = []
+        if origin and not is_same(origin, host):
+            if not self._origins.allows(origin):
+                await _answer(send, 403)
+                return
+            if scope["method"] == "OPTIONS":
+                await _answer(send, 204, self._origins.preflight(origin))
+                return
+            cors = self._origins.headers(origin)
+        await self._check_host(scope, receive, _adding(send, cors) if cors else send, host)
+
+    async def _check_host(self, scope: Scope, receive: Receive, send: Send, host: str) -> None:
+        if not self._hosts.allows(host):
+            self._hosts.tell(host)
+            await _answer(send, 403)
+        elif self._hosts.loopback and scope["method"] == "OPTIONS" and not address_of(host):
+            await _answer(send, 204)
         else:
-            await self._app(scope, receive, _adding(send, cors) if cors else send)
-
-    def _allows(self, origin: str) -> bool:
-        return any(_matches(allowed, origin) for allowed in self._origins)
-
-    def _cors_headers(self, origin: str) -> list[tuple[bytes, bytes]]:
-        if self._all:
-            return [(b"access-control-allow-origin", b"*")]
-        return [(b"access-control-allow-origin", origin.encode("latin-1")), (b"vary", b"Origin")]
-
-    def _is_local(self, host: str) -> bool:
-        if address := _address(host):
-            near = any(address in network for network in _PRIVATE if network.version == address.version)
-            return address.is_loopback or address.is_unspecified or near
-        name = _hostname(host)
-        return name in self._names or name.endswith((".localhost", ".local", ".internal"))
+            await self._app(scope, receive, send)
 
 
-def _hostname(host: str) -> str:
-    """Return a Host header without its port, in lower case."""
-    return re.sub(r":\d*$", "", host).strip("[]").lower()
+def _ambiguous(scope: Scope, hosts: list[str]) -> str:
+    """Return why it is not known which host is asked, "" if it is (RFC 9112, 3.2; the words are Go's)."""
+    if len(hosts) > 1:
+        return "too many Host headers"
+    return "" if hosts or scope.get("http_version") == "1.0" else "missing required Host header"
 
 
-def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    try:
-        return ipaddress.ip_address(_hostname(host))
-    except ValueError:
-        return None
-
-
-def _matches(allowed: str, origin: str) -> bool:
-    start, star, end = allowed.partition("*")
-    if not star:
-        return allowed == origin
-    return len(origin) >= len(start) + len(end) and origin.startswith(start) and origin.endswith(end)
-
-
-def _adding(send: Send, headers: list[tuple[bytes, bytes]]) -> Send:
+def _adding(send: Send, headers: Headers) -> Send:
     async def add(message: Message) -> None:
         if message["type"] == "http.response.start":
             message["headers"] = [*message.get("headers", ()), *headers]
@@ -108,7 +66,15 @@ def _adding(send: Send, headers: list[tuple[bytes, bytes]]) -> Send:
     return add
 
 
-async def _answer(send: Send, status: int, headers: list[tuple[bytes, bytes]]) -> None:
-    length = [] if status == 204 else [(b"content-length", b"0")]
-    await send({"type": "http.response.start", "status": status, "headers": [*headers, *length]})
+async def _refuse(send: Send, problem: str) -> None:
+    """Answer as Go's server does before any handler is asked."""
+    body = f"400 Bad Request: {problem}".encode()
+    headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", b"%d" % len(body))]
+    await send({"type": "http.response.start", "status": 400, "headers": [*headers, (b"connection", b"close")]})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def _answer(send: Send, status: int, headers: Headers | None = None) -> None:
+    length: Headers = [] if status == 204 else [(b"content-length", b"0")]
+    await send({"type": "http.response.start", "status": status, "headers": [*(headers or ()), *length]})
     await send({"type": "http.response.body", "body": b""})

@@ -8,21 +8,26 @@ from starlette.types import Scope
 from ollama_openai_proxy.errors import ProxyError
 from ollama_openai_proxy.observe.record import Record
 from ollama_openai_proxy.serve.account import Account
+from ollama_openai_proxy.serve.body import UNREAD, Lingering
 from ollama_openai_proxy.serve.embedding import Embedding
 from ollama_openai_proxy.serve.generation import Generation
 from ollama_openai_proxy.serve.handlers import Route, Services, json_answer
 from ollama_openai_proxy.serve.listing import Listing
 from ollama_openai_proxy.serve.management import Management
 from ollama_openai_proxy.serve.recorder import record_of
-from ollama_openai_proxy.translate.ollama.errors import error_body
+from ollama_openai_proxy.translate.ollama.errors import error_body, status
 
 
-def routes(services: Services, *, version: str, management: bool) -> tuple[Route, ...]:
-    """Return all routes. `version`: the Ollama version to report; `management`: whether clients may change anything."""
+def routes(services: Services, *, version: str, context_length: int, management: bool) -> tuple[Route, ...]:
+    """Return all routes.
+
+    `version`: the Ollama version to report; `context_length`: tokens, for models of which nobody tells it;
+    `management`: whether clients may change anything.
+    """
     return (  # the first is found fastest
         *Generation(services).routes(),
         *Embedding(services).routes(),
-        *Listing(services, version).routes(),
+        *Listing(services, version, context_length).routes(),
         *Management(services, enabled=management).routes(),
         *Account(services).routes(),
     )
@@ -46,7 +51,8 @@ def on_error(http: Request, error: Exception) -> Response:
 
 def render(scope: Scope, error: ProxyError) -> Response:
     """Return an error in Ollama's words."""
-    response = json_answer(error_body(error, scope["path"]), error.status)
+    kind = Lingering if error.outcome == UNREAD else Response
+    response = json_answer(error_body(error, scope["path"]), status(error, scope["path"]), kind)
     if error.retry_after is not None:
         response.headers["Retry-After"] = str(error.retry_after)
     return response

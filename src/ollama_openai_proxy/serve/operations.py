@@ -1,4 +1,4 @@
-"""What the host asks: whether the process lives, whether it is ready, how it does; and what no route takes.
+"""What the host asks: whether the process lives, whether it is ready, how it does.
 
 None of it asks the backend anything, or takes longer for what a client does.
 """
@@ -12,17 +12,13 @@ from typing import Any
 import msgspec
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import PlainTextResponse
-from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
 
 from ollama_openai_proxy.observe.metrics import Metrics
 from ollama_openai_proxy.serve.headers import joined
 from ollama_openai_proxy.serve.health import UpstreamHealth
 from ollama_openai_proxy.serve.lifecycle import Lifecycle
-from ollama_openai_proxy.serve.recorder import record_of
 
-# The order in which Ollama lists them.
-_METHODS = ("HEAD", "GET", "POST", "DELETE")
 _FRESH = {"Cache-Control": "no-store"}
 
 
@@ -114,17 +110,3 @@ async def _live_and_end(receive: Receive, send: Send) -> None:
     for stage in ("startup", "shutdown"):
         await receive()
         await send({"type": f"lifespan.{stage}.complete"})
-
-
-def on_http_error(request: Request, error: Exception) -> Response:
-    """Answer a request that no route takes, as Ollama does: in plain text (contract 1.2)."""
-    if not isinstance(error, HTTPException):
-        raise error
-    record_of(request.scope).outcome = "not_found" if error.status_code == 404 else "bad_request"
-    if error.status_code == 404:
-        return Response("404 page not found", 404, headers={"Content-Type": "text/plain"})
-    if error.status_code == 405:
-        allowed = (error.headers or {}).get("Allow", "").split(", ")
-        headers = {"Content-Type": "text/plain", "Allow": ", ".join(filter(allowed.__contains__, _METHODS))}
-        return Response("405 method not allowed", 405, headers=headers)
-    return Response(status_code=error.status_code)

@@ -7,11 +7,14 @@ Ollama's grammar does not know (contract 2.1) work all the same.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
+
+from ollama_openai_proxy.errors import InvalidRequest
 
 
 class Preset(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -47,8 +50,11 @@ class Model(msgspec.Struct, frozen=True):
     size: int | None = None
     quantization: str | None = None
     family: str | None = None
-    vision: bool = False
-    capabilities: tuple[str, ...] | None = None  # the whole list, where somebody tells one
+    format: str | None = None
+    capabilities: tuple[str, ...] | None = None  # the whole list, where somebody tells one: the rest is refused,
+    unsaid: tuple[str, ...] = ()  # but for these, of which nobody spoke
+    offers: tuple[str, ...] = ()  # where nobody does, what is known to be there,
+    lacks: tuple[str, ...] = ()  # and what is known not to be: neither refuses anything
     upstream: str = ""
     parent: str = ""
     preset: Preset = NO_PRESET
@@ -79,28 +85,68 @@ def qualified(name: str) -> str:
 _NAME = re.compile(r"(?:\w+://)?(?:(?:\w[\w.:-]{0,349}/)?\w[\w-]{0,79}/)?\w[\w.-]{0,79}(?::\w[\w.-]{0,79})?", re.ASCII)
 
 
+# What a name may have in front that says nothing: a scheme, the default host and the default namespace (contract 2.1).
+_SAYS_NOTHING = re.compile(
+    r"(?:\w+://(?=(?:[^/]+/){2}[^/]+$))?(?:registry\.ollama\.ai/(?=[^/]+/[^/]+$))?(?:library/(?=[^/]+$))?",
+    re.ASCII | re.IGNORECASE,
+)
+
+
 def is_valid_name(name: str) -> bool:
     """Whether the name follows Ollama's grammar."""
     return _NAME.fullmatch(name.strip()) is not None
 
 
+_LOCAL = ":local"
+_CLOUD = (":cloud", "-cloud")
+
+
+def without_source(name: str) -> str:
+    """Return the name without space around it and without `:local`, which is a marker, not a tag (contract 2.5).
+
+    `:cloud` and `-cloud` stay: the backend may well call a model that.
+    """
+    name = name.strip()
+    return name[: -len(_LOCAL)] if name.casefold().endswith(_LOCAL) else name
+
+
+def check_source(name: str) -> None:
+    """Raise InvalidRequest for a name that says both where the model is and where it is not (contract 2.5)."""
+    bare = name.strip().casefold()
+    base = next((bare.removesuffix(mark) for mark in _CLOUD if bare.endswith(mark)), "")
+    # A tag may end in -cloud; `-cloud` at the end of a model without one is part of its name.
+    if (bare.endswith(_LOCAL) and _is_cloud(bare.removesuffix(_LOCAL))) or base.endswith(_LOCAL):
+        raise InvalidRequest(f"use either :local or :cloud, not both: {json.dumps(name, ensure_ascii=False)}")
+
+
+def _is_cloud(name: str) -> bool:
+    return name.endswith(_CLOUD) and ":" in name.rpartition("/")[2]
+
+
 class Directory:
-    """The models of a backend, found by any of their names."""
+    """The models of a backend, found by any of their names.
+
+    `models` are those to show. Where two are shown by one name (`x` and `x:latest`) that is the one which the name
+    means to the letter; the other is found by its id all the same.
+    """
 
     def __init__(self, models: Iterable[Model] = ()) -> None:
-        self.models = tuple({model.id: model for model in models if model.id}.values())
-        self._ids = {model.id: model for model in self.models}
+        self._ids = {model.id: model for model in models if model.id}
         self._folded: dict[str, Model] = {}
         self._names: dict[str, Model] = {}
-        for model in self.models:
-            self._names.setdefault(model.name, model)
+        for model in self._ids.values():
+            if model.name not in self._names or model.id == model.name:
+                self._names[model.name] = model
+        for model in self._names.values():
             self._folded.setdefault(model.name.casefold(), model)
+        self.models = tuple(self._names.values())
 
     def find(self, name: str) -> Model | None:
-        """Return the model that `name` means: the id itself first, then tag and case folded."""
-        name = name.strip()
-        if model := self._ids.get(name):
+        """Return the model that `name` means: the id itself first, then tag and case folded, then without defaults."""
+        if model := self._ids.get(name.strip()):
             return model
-        if name.casefold().endswith(":local"):  # contract 2.5: a marker, not a tag
-            name = name[: -len(":local")]
+        name = without_source(name)
+        return self._ids.get(name) or self._named(name) or self._named(_SAYS_NOTHING.sub("", name, count=1))
+
+    def _named(self, name: str) -> Model | None:
         return self._names.get(tagged(name)) or self._folded.get(tagged(name).casefold())

@@ -143,11 +143,11 @@ class WholeTranslator:
     finishing = False
     begun = False
 
-    def __init__(self, translate: Translate, failed: Failed) -> None:
+    def __init__(self, take: Take, answer: Answer, failed: Failed) -> None:
         self.failure: UpstreamError | None = None
         self.failed = failed
-        self._translate = translate
-        self._parts: list[bytes] = []
+        self._take = take
+        self._answer = answer
         self._size = 0
         self._opened = 0
         self._usage = Usage()
@@ -157,15 +157,18 @@ class WholeTranslator:
         self._opened = elapsed
 
     def feed(self, read: bytes, elapsed: int) -> bytes:
-        self._parts.append(read)
         self._size += len(read)
-        if self._size > MAX_BODY:
-            self.failure = UpstreamBroken("the upstream's response is too large")
+        try:
+            if self._size > MAX_BODY:
+                raise UpstreamBroken("the upstream's response is too large")
+            self._take(read)
+        except UpstreamError as error:
+            self.failure = error
         return b""
 
     def close(self, elapsed: int) -> bytes:
         try:
-            body, self._usage = self._translate(b"".join(self._parts), self._opened, elapsed)
+            body, self._usage = self._answer(self._opened, elapsed)
         except UpstreamError as error:
             self.failure = error
             return b""
@@ -176,8 +179,13 @@ class WholeTranslator:
         return Facts(self._usage)
 
 
-class Translate(Protocol):
-    def __call__(self, body: bytes, opened: int, elapsed: int, /) -> tuple[bytes, Usage]:
+class Take(Protocol):
+    def __call__(self, read: bytes, /) -> None:
+        """Take in what was read. Raises UpstreamError."""
+
+
+class Answer(Protocol):
+    def __call__(self, opened: int, elapsed: int, /) -> tuple[bytes, Usage]:
         """Return the client's body, and what the upstream says it spent. Raises UpstreamError."""
 
 

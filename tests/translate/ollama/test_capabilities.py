@@ -6,7 +6,7 @@ from ollama_openai_proxy.translate.ollama.capabilities import check_capabilities
 
 EMBEDDER = Model(id="e", capabilities=("embedding",))
 PLAIN = Model(id="p", capabilities=("completion",))
-ABLE = Model(id="a", capabilities=("completion", "tools", "thinking"))
+ABLE = Model(id="a", capabilities=("completion", "tools", "thinking", "insert"))
 
 
 @pytest.mark.parametrize("action", ["chat", "generate"])
@@ -47,19 +47,28 @@ def test_no_tools(name: str, whole: str) -> None:
     assert caught.value.message == f"{whole} does not support tools"
 
 
+def test_no_insert() -> None:
+    """Contract 5.7, step 9: a suffix is refused with the fully qualified name."""
+    with pytest.raises(InvalidRequest) as caught:
+        check_capabilities(PLAIN, "p:8b", action="generate", insert=True)
+    assert caught.value.message == "registry.ollama.ai/library/p:8b does not support insert"
+    assert caught.value.status == 400
+
+
 def test_order() -> None:
-    """Contract 5.8: completion is checked before thinking, and thinking before tools."""
-    with pytest.raises(InvalidRequest, match="does not support chat"):
-        check_capabilities(EMBEDDER, "m", action="chat", think=True, tools=True)
+    """Contract 5.7: thinking is step 8, completion and then the rest are step 9."""
     with pytest.raises(InvalidRequest, match="does not support thinking"):
-        check_capabilities(PLAIN, "m", action="chat", think=True, tools=True)
+        check_capabilities(EMBEDDER, "m", action="chat", think=True, tools=True)
+    with pytest.raises(InvalidRequest, match="does not support chat"):
+        check_capabilities(EMBEDDER, "m", action="chat", tools=True, insert=True)
 
 
 def test_able_model() -> None:
     """A model that lists everything is asked anything."""
-    check_capabilities(ABLE, "a", action="chat", think="high", tools=True)
+    check_capabilities(ABLE, "a", action="chat", think="high", tools=True, insert=True)
 
 
 def test_unknown_capabilities() -> None:
-    """Nothing is invented: where the backend lists nothing, it answers for itself."""
-    check_capabilities(Model(id="u"), "u", action="generate", think=True, tools=True)
+    """Nothing is invented: where nobody lists them, the backend answers for itself, whatever is guessed."""
+    unknown = Model(id="embed", offers=("vision",), lacks=("tools",))
+    check_capabilities(unknown, "u", action="generate", think=True, tools=True, insert=True)

@@ -4,8 +4,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from ollama_openai_proxy.translate.models import Model
-from ollama_openai_proxy.translate.ollama.catalog import capabilities, digest, running, show, tags
+from ollama_openai_proxy.translate.models import Model, Preset
+from ollama_openai_proxy.translate.ollama.catalog import capabilities, digest, running, size, tags
 
 FIRST_SEEN = 1_704_067_200  # 2024-01-01T00:00:00Z
 LLAMA = Model(
@@ -20,20 +20,28 @@ LLAMA = Model(
     family="llama",
 )
 BARE = Model(id="openai/gpt-4o", owned_by="system")
-SIX = ["parent_model", "format", "family", "families", "parameter_size", "quantization_level"]
+UNKNOWN = {
+    "parent_model": "",
+    "format": "unknown",
+    "family": "unknown",
+    "families": [],
+    "parameter_size": "unknown",
+    "quantization_level": "unknown",
+}
+DEFAULT = 32768
 
 
 def listed(*models: Model) -> Any:
-    return msgspec.json.decode(tags(models, FIRST_SEEN))
+    return msgspec.json.decode(tags(models, FIRST_SEEN, DEFAULT))
 
 
-def shown(model: Model, name: str = "asked", **settings: str) -> Any:
-    return msgspec.json.decode(show(model, name, FIRST_SEEN, **settings))
+def ran(*entries: tuple[Model, float]) -> Any:
+    return msgspec.json.decode(running(entries, FIRST_SEEN * 10**9, DEFAULT))["models"]
 
 
 def test_entry() -> None:
     """Contract 5.4: every field of an entry, in order, with what the backend told."""
-    assert tags([LLAMA], FIRST_SEEN) == (
+    assert tags([LLAMA], FIRST_SEEN, DEFAULT) == (
         b'{"models":[{"name":"llama3.2:latest","model":"llama3.2:latest","modified_at":"2024-02-29T23:59:59Z",'
         b'"size":2019393189,"digest":"' + digest(LLAMA).encode() + b'","details":{"parent_model":"","format":"gguf",'
         b'"family":"llama","families":["llama"],"parameter_size":"3.2B","quantization_level":"Q4_K_M",'
@@ -42,23 +50,25 @@ def test_entry() -> None:
 
 
 def test_bare_entry() -> None:
-    """Rule R12: a backend that tells only an id leaves empty strings and zeros, no nulls, and an honest date."""
+    """Rule R12, contract 12.1: of a backend that tells only an id no text is empty, no number zero, nothing null."""
     (entry,) = listed(BARE)["models"]
     assert entry == {
         "name": "openai/gpt-4o:latest",
         "model": "openai/gpt-4o:latest",
         "modified_at": "2024-01-01T00:00:00Z",
-        "size": 0,
+        "size": size(BARE),
         "digest": digest(BARE),
-        "details": dict.fromkeys(SIX, "") | {"families": []},
+        "details": UNKNOWN | {"context_length": DEFAULT},
         "capabilities": ["completion", "tools"],
     }
-    assert list(entry["details"]) == SIX
+    assert list(entry["details"]) == [*UNKNOWN, "context_length"]
+    for key in ("format", "family", "parameter_size", "quantization_level"):
+        assert entry["details"][key]
 
 
 def test_no_models() -> None:
     """Contract 5.4, 5.5: an empty list is a list."""
-    assert tags([], FIRST_SEEN) == running([], FIRST_SEEN * 10**9) == b'{"models":[]}'
+    assert tags([], FIRST_SEEN, DEFAULT) == running([], FIRST_SEEN * 10**9, DEFAULT) == b'{"models":[]}'
 
 
 def test_newest_first() -> None:
@@ -77,7 +87,6 @@ def test_dates_that_are_none(created: int | None) -> None:
     """Rule R12: modified_at is always a date that clients can read, whatever number the backend sends."""
     model = Model(id="m", created=created)
     assert listed(model)["models"][0]["modified_at"] == "2024-01-01T00:00:00Z"
-    assert shown(model)["modified_at"] == "2024-01-01T00:00:00Z"
 
 
 def test_digests() -> None:
@@ -87,7 +96,7 @@ def test_digests() -> None:
     changed: list[dict[str, Any]] = [
         {"id": "other"},
         {"context_length": 8192},
-        {"vision": True},
+        {"offers": ("vision",)},
         {"capabilities": ("completion",)},
         {"size": 1},
     ]
@@ -96,9 +105,9 @@ def test_digests() -> None:
 
 
 @pytest.mark.parametrize(
-    ("count", "size"),
+    ("count", "printed"),
     [
-        (None, ""),
+        (None, "unknown"),
         (999, "999"),
         (1_000, "1K"),
         (4_600, "5K"),
@@ -114,93 +123,71 @@ def test_digests() -> None:
         (1_000_000_000_000, "1000B"),
     ],
 )
-def test_parameter_size(count: int | None, size: str) -> None:
+def test_parameter_size(count: int | None, printed: str) -> None:
     """Contract 5.4: one decimal and B, two and M, none when whole; the values of Ollama's own tests."""
     details = listed(Model(id="m", parameter_count=count))["models"][0]["details"]
-    assert details["parameter_size"] == size
+    assert details["parameter_size"] == printed
 
 
 @pytest.mark.parametrize(
     ("model", "expected"),
     [
         (Model(id="gpt-4o"), ("completion", "tools")),
-        (Model(id="gpt-4o", vision=True), ("completion", "tools", "vision")),
+        (Model(id="gpt-4o", offers=("vision",)), ("completion", "tools", "vision")),
         (Model(id="text-embedding-3-small"), ("embedding",)),
         (Model(id="Nomic-EMBED-text"), ("embedding",)),
         (Model(id="m", capabilities=("completion", "thinking")), ("completion", "thinking")),
         (Model(id="embed", capabilities=("completion",)), ("completion",)),
-        (Model(id="m", vision=True, capabilities=()), ()),
+        (Model(id="m", offers=("vision",), capabilities=()), ()),
     ],
 )
 def test_capabilities(model: Model, expected: tuple[str, ...]) -> None:
     """Rule R13: what the backend lists; else a chat model with tools, or an embedder by its name."""
     assert capabilities(model) == expected
-    assert shown(model)["capabilities"] == list(expected)
     assert listed(model)["models"][0]["capabilities"] == list(expected)
 
 
-def test_show() -> None:
-    """Contract 5.6: every field that is known, in order."""
-    assert show(LLAMA, "Llama3.2", FIRST_SEEN) == (
-        b'{"modelfile":"# Modelfile generated by \\"ollama show\\"\\n\\nFROM llama3.2:latest\\n",'
-        b'"template":"{{ if .System }}{{ .System }}{{ end }}{{ if .Tools }}<tools>{{ .Tools }}</tools>{{ end }}'
-        b'{{ .Prompt }}","details":{"parent_model":"","format":"gguf","family":"llama","families":["llama"],'
-        b'"parameter_size":"3.2B","quantization_level":"Q4_K_M"},"model_info":{"general.architecture":"llama",'
-        b'"general.parameter_count":3212749888,"llama.context_length":131072,"llama.embedding_length":3072},'
-        b'"capabilities":["completion","tools"],"modified_at":"2024-02-29T23:59:59Z"}'
+def test_digests_of_aliases() -> None:
+    """Section 5 of clients.md: two aliases with the same settings have two digests; a changed setting, another one."""
+    one = msgspec.structs.replace(LLAMA, id="one", upstream="llama3.2", preset=Preset(system="Be brief."))
+    two = msgspec.structs.replace(one, id="two")
+    changed = msgspec.structs.replace(one, preset=Preset(system="Be long."))
+    assert len({digest(model) for model in (LLAMA, one, two, changed)}) == 4
+
+
+def test_size() -> None:
+    """Contract 12.1: the size is never zero; it is the backend's, or the bytes of what is known of the model."""
+    assert size(LLAMA) == 2019393189
+    assert len(BARE.id) < size(BARE) < 1000
+    assert size(msgspec.structs.replace(BARE, preset=Preset(system="x" * 1000))) > size(BARE) + 1000
+    assert (
+        listed(BARE)["models"][0]["size"] == ran((BARE, 5))[0]["size"] == ran((BARE, 5))[0]["size_vram"] == size(BARE)
     )
 
 
-def test_show_of_a_bare_model() -> None:
-    """Rule R13: showing succeeds for every listed model, with an object, a list and a text in their places."""
-    found = shown(BARE)
-    assert found["model_info"] == {"general.architecture": "unknown"}
-    assert found["details"] == dict.fromkeys(SIX, "") | {"families": []}
-    assert isinstance(found["template"], str)
-    assert not {"license", "parameters", "system", "messages", "projector_info"} & found.keys()
+@pytest.mark.parametrize("told", [LLAMA, BARE])
+def test_one_context_length(told: Model) -> None:
+    """Section 5 of clients.md: tags and ps say one number: what was told, and else the default."""
+    expected = told.context_length or DEFAULT
+    assert listed(told)["models"][0]["details"]["context_length"] == expected
+    assert ran((told, 60))[0]["context_length"] == expected
 
 
-def test_one_context_length() -> None:
-    """Rule R13: exactly one key ends in context_length, under the architecture, in show and tags alike."""
-    model = Model(id="m", context_length=32768)
-    info = shown(model)["model_info"]
-    assert [key for key in info if "context_length" in key] == ["unknown.context_length"]
-    assert info[info["general.architecture"] + ".context_length"] == 32768
-    assert listed(model)["models"][0]["details"]["context_length"] == 32768
+def test_parent_model() -> None:
+    """Contract 5.4, 5.5: neither list tells what an alias was made from; only show does."""
+    alias = Model(id="a", upstream="m", parent="m:latest")
+    assert listed(alias)["models"][0]["details"]["parent_model"] == ran((alias, 1))[0]["details"]["parent_model"] == ""
 
 
-def test_template_tells_of_tools() -> None:
-    """Section 5 of clients.md: LiteLLM looks for the word tools, Continue for .Suffix, in the template's text."""
-    assert "tools" in shown(LLAMA)["template"]
-    assert "tools" not in shown(Model(id="m", capabilities=("completion",)))["template"].lower()
-    assert ".Suffix" not in shown(LLAMA)["template"]
-
-
-def test_system() -> None:
-    """Contract 5.6: a system prompt in the request is the one that is shown, between template and details."""
-    found = shown(LLAMA, system="Be \u2028brief.")
-    assert found["system"] == "Be \u2028brief."
-    assert list(found)[1:4] == ["template", "system", "details"]
-    assert b"\\u2028" in show(LLAMA, "m", FIRST_SEEN, system="\u2028")
-
-
-@pytest.mark.parametrize(
-    ("agent", "basename"),
-    [
-        ("GitHubCopilotChat/0.41.0", "Llama3.2"),
-        ("GitHubCopilotChat", None),
-        ("x GitHubCopilotChat/1", None),
-        ("", None),
-    ],
-)
-def test_basename(agent: str, basename: str | None) -> None:
-    """Contract 5.6: only Copilot gets a basename: the name as it asked for it."""
-    assert shown(LLAMA, "Llama3.2", user_agent=agent)["model_info"].get("general.basename") == basename
+def test_format() -> None:
+    """Contract 5.4: the format is the one that was told; llama.cpp has no other than gguf."""
+    assert listed(Model(id="m", format="mlx"))["models"][0]["details"]["format"] == "mlx"
+    assert listed(Model(id="m", owned_by="vllm"))["models"][0]["details"]["format"] == "unknown"
 
 
 def test_running() -> None:
     """Contract 5.5: every field, in order; size_vram equals size, so that it shows as 100% GPU."""
-    assert running([(LLAMA, 300.5)], FIRST_SEEN * 10**9) == (
+    assert running([(LLAMA, 300.5)], FIRST_SEEN * 10**9, DEFAULT) == (
         b'{"models":[{"name":"llama3.2:latest","model":"llama3.2:latest","size":2019393189,"digest":"'
         + digest(LLAMA).encode()
         + b'","details":{"parent_model":"","format":"gguf","family":"llama","families":["llama"],'
@@ -210,15 +197,16 @@ def test_running() -> None:
 
 
 def test_running_bare_model() -> None:
-    """Contract 5.5: all fields are there, zero where nothing is known, and the digest is the one of tags."""
-    (entry,) = msgspec.json.decode(running([(BARE, 60)], FIRST_SEEN * 10**9))["models"]
-    assert (entry["size"], entry["size_vram"], entry["context_length"]) == (0, 0, 0)
+    """Contract 5.5: all fields are there, and the digest is the one of tags."""
+    (entry,) = ran((BARE, 60))
+    assert entry["details"] == UNKNOWN
     assert entry["digest"] == listed(BARE)["models"][0]["digest"]
+    assert list(entry) == ["name", "model", "size", "digest", "details", "expires_at", "size_vram", "context_length"]
 
 
 def test_longest_first() -> None:
     """Contract 5.5: the longest remaining time comes first; for ever is in the year 2315 or later."""
     entries = [(BARE, 60.0), (Model(id="ever"), float("inf")), (LLAMA, 300.0)]
-    found = msgspec.json.decode(running(entries, FIRST_SEEN * 10**9))["models"]
+    found = ran(*entries)
     assert [entry["name"] for entry in found] == ["ever:latest", "llama3.2:latest", "openai/gpt-4o:latest"]
     assert found[0]["expires_at"] > "2315"

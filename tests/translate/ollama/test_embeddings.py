@@ -2,15 +2,22 @@ import math
 
 import msgspec
 import pytest
-from msgspec import Raw
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ollama_openai_proxy.errors import UpstreamBroken
-from ollama_openai_proxy.translate.ollama.embeddings import embed_answer, embeddings_answer, loaded
+from ollama_openai_proxy.translate.ollama.embeddings import (
+    checked,
+    embed_answer,
+    embeddings_answer,
+    loaded,
+    unit,
+)
 
 
 def answer(*vectors: bytes, dimensions: int | None = None, prompt_tokens: int | None = None) -> bytes:
-    raws = [Raw(vector) for vector in vectors]
-    return embed_answer("M", raws, dimensions=dimensions, prompt_tokens=prompt_tokens, opened=20, elapsed=500)
+    units = [unit(vector, dimensions) for vector in vectors]
+    return embed_answer("M", units, prompt_tokens=prompt_tokens, opened=20, elapsed=500)
 
 
 def vectors(*given: bytes, dimensions: int | None = None) -> list[list[float]]:
@@ -33,7 +40,7 @@ def test_no_count(tokens: int | None) -> None:
 
 def test_durations_are_never_zero() -> None:
     """Contract 3.9: a duration is at least a nanosecond."""
-    found = embed_answer("M", [], dimensions=None, prompt_tokens=None, opened=0, elapsed=0)
+    found = embed_answer("M", [], prompt_tokens=None, opened=0, elapsed=0)
     assert found == b'{"model":"M","embeddings":[],"total_duration":1,"load_duration":1}'
 
 
@@ -45,6 +52,12 @@ def test_vectors_are_normalised() -> None:
 def test_unit_vectors_are_copied() -> None:
     """Numbers that need no change are passed through to the digit, rounded to float32 as backends send them."""
     assert b'"embeddings":[[0.60000002,0.80000001,0e-7]]' in answer(b"[0.60000002,0.80000001,0e-7]")
+
+
+@pytest.mark.parametrize("dimensions", [None, 0, -1, 3, 4])
+def test_dimensions_that_cut_nothing_leave_the_digits(dimensions: int | None) -> None:
+    """Contract 5.9: with as many dimensions as there are, or more, a unit vector needs no change."""
+    assert unit(b"[0.60000002,0.80000001,0e-7]", dimensions) == b"[0.60000002,0.80000001,0e-7]"
 
 
 def test_nearly_unit_vectors_are_normalised() -> None:
@@ -73,17 +86,41 @@ def test_null_vector() -> None:
     assert vectors(b"[0,0,1]", dimensions=2) == [[0, 0]]
 
 
-@pytest.mark.parametrize("vector", [b"[null,1]", b"[1e999]", b"[1e308,1e308]", b'["a"]', b'"abc"', b"{}", b"[[1]]"])
-def test_no_numbers(vector: bytes) -> None:
-    """Contract 5.9: NaN, infinity and what else is no finite number fail the whole call with a 400."""
+@pytest.mark.parametrize(
+    "vector",
+    [b"[null,1]", b"[1e999]", b"[1,NaN]", b"[nan]", b"[-Infinity]", b"[1e308,1e308,1e308,1e308]"],
+)
+def test_no_finite_numbers(vector: bytes) -> None:
+    """Contract 5.9: NaN and infinity, however they are written, fail the whole call with a 400."""
     with pytest.raises(UpstreamBroken) as caught:
         answer(b"[1]", vector)
     assert (caught.value.message, caught.value.status) == ("embedding contains NaN or Inf values", 400)
 
 
+@pytest.mark.parametrize("vector", [b'["a"]', b"[[1]", b"[{}]", b"[1,,2]", b"[true]", b"[1 2]"])
+def test_no_numbers(vector: bytes) -> None:
+    """H27: what is no list of numbers is the upstream's failure."""
+    with pytest.raises(UpstreamBroken) as caught:
+        unit(vector)
+    message = "the upstream sent an embedding that is no list of numbers"
+    assert (caught.value.message, caught.value.status) == (message, 502)
+
+
+@given(
+    st.lists(st.floats(-1e30, 1e30, allow_subnormal=False), min_size=1, max_size=40),
+    st.none() | st.integers(-3, 50),
+)
+def test_any_vector_has_length_1(values: list[float], dimensions: int | None) -> None:
+    """Contract 5.9: whatever its numbers, a vector is cut as asked and has length 1, unless it is null."""
+    ((*found,),) = vectors(msgspec.json.encode(values), dimensions=dimensions)
+    size = dimensions if dimensions and 0 < dimensions < len(values) else len(values)
+    assert len(found) == size
+    assert math.hypot(*found) == pytest.approx(1, abs=2e-4) or not any(values[:size])
+
+
 def test_huge_finite_vector() -> None:
-    """Large numbers whose squares are finite are normalised."""
-    ((value, other),) = vectors(b"[1e100,1e100]")
+    """A vector with finite numbers is normalised, even if their squares are not."""
+    ((value, other),) = vectors(b"[1e200,1e200]")
     assert value == other == pytest.approx(1 / math.sqrt(2))
 
 
@@ -99,9 +136,17 @@ def test_model_is_escaped() -> None:
 
 def test_legacy_answer() -> None:
     """Contract 5.10: the one vector, neither normalised nor rewritten, and no other member."""
-    assert embeddings_answer([Raw(b"[3, 4.50]")]) == b'{"embedding":[3, 4.50]}'
+    assert embeddings_answer([checked(b"[3, 4.50]")]) == b'{"embedding":[3, 4.50]}'
 
 
 def test_legacy_load_only() -> None:
     """Contract 5.10: without a prompt there is no vector."""
     assert embeddings_answer([]) == b'{"embedding":[]}'
+
+
+@pytest.mark.parametrize(("vector", "status"), [(b"[NaN]", 400), (b"[1,,2]", 502), (b"[[1]", 502)])
+def test_legacy_vector_that_is_none(vector: bytes, status: int) -> None:
+    """H27: what is no JSON array does not get to the client; its numbers are not looked at."""
+    with pytest.raises(UpstreamBroken) as caught:
+        checked(vector)
+    assert caught.value.status == status

@@ -1,7 +1,7 @@
 import pytest
 
 from ollama_openai_proxy.errors import InvalidRequest
-from ollama_openai_proxy.translate.ollama.gojson import ANY, BOOL, INT, MAP, STRING, array, bind, struct, word
+from ollama_openai_proxy.translate.ollama.gojson import ANY, BOOL, INT, MAP, STRING, array, bind, mapping, struct, word
 
 MESSAGE = struct("api.Message", content=STRING, images=array("[]api.ImageData", STRING))
 KIND = struct(
@@ -12,6 +12,7 @@ KIND = struct(
     context=array("[]int", INT),
     options=MAP,
     think=ANY,
+    files=mapping("map[string]string", STRING),
     messages=array("[]api.Message", MESSAGE),
 )
 
@@ -135,6 +136,10 @@ def test_body_that_is_no_object(body: bytes, message: str) -> None:
         ('"messages":[5]', "number into Go struct field ChatRequest.messages of type api.Message"),
         ('"messages":[{"content":[]}]', "array into Go struct field ChatRequest.messages.content of type string"),
         ('"MESSAGES":[{"Content":{}}]', "object into Go struct field ChatRequest.messages.content of type string"),
+        ('"files":[]', "array into Go struct field ChatRequest.files of type map[string]string"),
+        ('"files":{"a":5}', "number into Go struct field ChatRequest.files of type string"),
+        ('"options":[]', "array into Go struct field ChatRequest.options of type map[string]interface {}"),
+        ('"model":99999999999999999999', "number into Go struct field ChatRequest.model of type string"),
         (
             '"messages":[{"images":"x"}]',
             "string into Go struct field ChatRequest.messages.images of type []api.ImageData",
@@ -164,7 +169,11 @@ def test_the_first_wrong_type_is_reported() -> None:
         (b'{"Model":"a","model":"b"}', {"model": "b"}),
         (b'{"model":"a","model":"b"}', {"model": "b"}),
         (b'{"nope":{"a":[1]},"model":"a"}', {"model": "a"}),
-        (b'{"model":null,"messages":[null]}', {"model": None, "messages": [None]}),
+        (b'{"model":"a","Model":"b","model":"c"}', {"model": "c"}),
+        (b'{"model":null,"messages":null}', {"model": None, "messages": None}),
+        (b'{"messages":[null,{}],"context":[null,2]}', {"messages": [{}, {}], "context": [0, 2]}),
+        (b'{"messages":[{"images":[null]}]}', {"messages": [{"images": [""]}]}),
+        (b'{"files":{"a":"b","c":null}}', {"files": {"a": "b", "c": ""}}),
         (b'{"options":{"Seed":1,"x":null}}', {"options": {"Seed": 1, "x": None}}),
         (b'{"think":"low","top_logprobs":3}', {"think": "low", "top_logprobs": 3}),
         (b'{"messages":[{"Content":"x","extra":1}]}', {"messages": [{"content": "x"}]}),
@@ -190,7 +199,43 @@ def test_huge_numbers() -> None:
     """Row B3: numbers that no float can hold are refused, not turned into null or infinity."""
     message = "json: cannot unmarshal number 1e999 into Go value of type float64"
     assert refusal(b'{"options":{"temperature":1e999}}') == message
-    assert refusal(b'{"think":-1' + b"0" * 5_000 + b"}") == "invalid number literal"
+    assert refusal(b'{"think":[-1e999]}') == message.replace("1e999", "-1e999")
+    literal = "-1" + "0" * 98  # and 4,902 more
+    assert refusal(b'{"think":-1' + b"0" * 5_000 + b"}") == message.replace("1e999", literal)
+
+
+def test_numbers_that_nobody_asked_for() -> None:
+    """Contract 1.7: unknown fields are ignored, whatever is in them."""
+    assert bind(b'{"x":1e999,"y":' + b"9" * 5_000 + b',"model":"m"}', KIND) == {"model": "m"}
+
+
+@pytest.mark.parametrize(
+    ("literal", "number"),
+    [
+        ("9223372036854775807", 9223372036854775807),
+        ("-9223372036854775808", -9223372036854775808),
+        ("9223372036854775808", 9223372036854775808.0),
+        ("1" + "0" * 40, 1e40),
+        ("0.1e1", 1.0),
+        ("-0", 0),
+    ],
+)
+def test_numbers_of_any_type(literal: str, number: float) -> None:
+    """Go reads a number into `interface {}` as a float64; here an int64 stays the integer it was written as."""
+    bound = bind(f'{{"think":{literal},"options":{{"a":[{literal}]}}}}'.encode(), KIND)
+    assert bound == {"think": number, "options": {"a": [number]}}
+    assert type(bound["think"]) is type(number)
+
+
+@pytest.mark.parametrize(
+    "literal", ["1.0", "1e2", "1.50", "0.0", "-1.0", "9223372036854775808", "-9223372036854775809", "9" * 100]
+)
+def test_numbers_that_are_no_int(literal: str) -> None:
+    """Contract 1.7: a number with a point or an exponent, or out of range, is refused with its literal."""
+    message = f"json: cannot unmarshal number {literal} into Go struct field ChatRequest.top_logprobs of type int"
+    assert refusal(f'{{"top_logprobs":{literal}}}'.encode()) == message
+    message = message.replace("top_logprobs", "context")
+    assert refusal(f'{{"context":[1,{literal}]}}'.encode()) == message
 
 
 def test_the_container_of_a_far_error() -> None:

@@ -1,7 +1,11 @@
+import base64
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ollama_openai_proxy.errors import InvalidRequest
-from ollama_openai_proxy.translate.ollama.golang import decode_base64, parse_duration, quote
+from ollama_openai_proxy.translate.ollama.golang import check_base64, decode_base64, parse_duration, quote
 
 
 @pytest.mark.parametrize(
@@ -184,3 +188,22 @@ def test_corrupt_base64(text: str, offset: int) -> None:
         decode_base64(text)
     assert caught.value.message == f"illegal base64 data at input byte {offset}"
     assert caught.value.status == 400
+
+
+@given(
+    st.text("AZaz09+/=\r\n-_ é", max_size=12) | st.binary(max_size=9).map(lambda data: base64.b64encode(data).decode())
+)
+def test_base64_is_standard(text: str) -> None:
+    """Contract 3.4: what is taken is what RFC 4648 calls base64, but for line ends; check and decoder agree."""
+    bare = text.replace("\r", "").replace("\n", "")
+    try:
+        expected = base64.b64decode(bare, validate=True) if not bare.endswith("===") and len(bare) % 4 == 0 else None
+    except ValueError:
+        expected = None
+    if expected is None:
+        for refuse in (decode_base64, check_base64):
+            with pytest.raises(InvalidRequest, match=r"^illegal base64 data at input byte \d+$"):
+                refuse(text)
+    else:
+        check_base64(text)
+        assert decode_base64(text) == expected

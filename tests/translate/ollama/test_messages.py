@@ -6,7 +6,7 @@ import pytest
 
 from ollama_openai_proxy.errors import InvalidRequest
 from ollama_openai_proxy.translate.ollama.messages import conversation, user_message
-from ollama_openai_proxy.translate.ollama.wire import ChatRequest, decode
+from ollama_openai_proxy.translate.ollama.wire import ChatRequest, Message, decode
 
 
 def converse(messages: str) -> Any:
@@ -55,11 +55,11 @@ def test_no_messages() -> None:
         '{"role":"assistant","content":null}',
         '{"role":"assistant","content":""}',
         '{"role":"assistant","content":"","images":[],"tool_calls":[]}',
-        '{"role":"assistant","thinking":"hm"}',
+        '{"role":"assistant","thinking":""}',
     ],
 )
 def test_content_is_always_there(message: str) -> None:
-    """Rule R16: missing and null contents become "", empty lists vanish, past thoughts are left out."""
+    """Rule R16: missing and null contents become "", empty lists and thoughts vanish."""
     assert converse(f"[{message}]") == [{"role": "assistant", "content": ""}]
 
 
@@ -68,6 +68,66 @@ def test_order_and_text_are_kept() -> None:
     texts = ["one", 'two\n{"done":true}', "data: [DONE]", "<think>three</think>", "\u2028\x85"]
     messages = msgspec.json.encode([{"role": "user", "content": text} for text in texts]).decode()
     assert converse(messages) == [{"role": "user", "content": text} for text in texts]
+
+
+@pytest.mark.parametrize("role", ["Assistant", "USER"])
+def test_past_thoughts(role: str) -> None:
+    """Contract 11.1: an assistant's past thinking is kept, for the backends that want it; others have none."""
+    kept = {"thinking": "hm"} if role == "Assistant" else {}
+    expected = [{"role": role.lower(), "content": "4"} | kept]
+    assert converse(f'[{{"role":"{role}","content":"4","thinking":"hm"}}]') == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("<think>hm</think>\n\n4", "4"),
+        (" \n<think>hm</think>4<think>x</think>", "4<think>x</think>"),
+        ("<think>hm", ""),
+        ("4 <think>hm</think>", "4 <think>hm</think>"),
+        ("4", "4"),
+    ],
+)
+def test_thoughts_in_the_text(text: str, left: str) -> None:
+    """Contract 5.8: for some models, thoughts that open an answer before the last question are taken out of it."""
+    answer, question = Message(role="assistant", content=text), Message(role="user", content="Hi")
+    messages = [question, answer, question, answer]
+    said = [message["content"] for message in conversation(messages, strip_thoughts=True)]
+    assert said == ["Hi", left, "Hi", text]
+    assert [message["content"] for message in conversation(messages)] == ["Hi", text, "Hi", text]
+    assert conversation([answer], strip_thoughts=True) == [{"role": "assistant", "content": text}]
+
+
+TEXT = {"type": "text", "text": "What?"}
+IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgoAAAAAAAAAAA=="}}
+
+
+@pytest.mark.parametrize(
+    ("turns", "contents"),
+    [
+        pytest.param("T I", [[TEXT, IMAGE]], id="text, image"),
+        pytest.param("I T", [[IMAGE, TEXT]], id="image, text"),
+        pytest.param("I I", [[IMAGE, IMAGE]], id="two images"),
+        pytest.param("T I I", [[TEXT, IMAGE, IMAGE]], id="text, two images"),
+        pytest.param("T I T", [[TEXT, IMAGE], "What?"], id="another text"),
+        pytest.param("E I", [[IMAGE]], id="an empty text"),
+        pytest.param("T T", ["What?", "What?"], id="texts stay apart"),
+        pytest.param("TI TI", [[TEXT, IMAGE], [TEXT, IMAGE]], id="whole messages stay apart"),
+        pytest.param("I A I", [[IMAGE], "Yes", [IMAGE]], id="an answer between"),
+    ],
+)
+def test_images_join_their_text(turns: str, contents: list[Any]) -> None:
+    """Clients, section 4: LangChain.js sends a text and its images as several messages of the user."""
+    png = image(PNG)
+    sent = {
+        "T": {"role": "user", "content": "What?"},
+        "I": {"role": "user", "content": "", "images": [png]},
+        "TI": {"role": "user", "content": "What?", "images": [png]},
+        "E": {"role": "user", "content": ""},
+        "A": {"role": "assistant", "content": "Yes"},
+    }
+    messages = msgspec.json.encode([sent[turn] for turn in turns.split()]).decode()
+    assert [message["content"] for message in converse(messages)] == contents
 
 
 def test_unknown_members_are_left_out() -> None:
@@ -93,91 +153,6 @@ def test_image() -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    ("data", "media_type"),
-    [
-        (PNG, "image/png"),
-        (b"\xff\xd8\xff\xe0\x00\x10JFIF", "image/jpeg"),
-        (b"GIF87a\x01\x00", "image/gif"),
-        (b"GIF89a\x01\x00", "image/gif"),
-        (b"RIFF\x24\x00\x00\x00WEBPVP8 ", "image/webp"),
-        (b"BM\x46\x00\x00\x00", "image/bmp"),
-        (b"II*\x00\x08\x00", "image/tiff"),
-        (b"MM\x00*\x00\x00", "image/tiff"),
-        (b"\x00\x00\x00\x20ftypavif\x00\x00", "image/avif"),
-        (b"\x00\x00\x00\x18ftypheic\x00\x00", "image/heic"),
-    ],
-)
-def test_image_types(data: bytes, media_type: str) -> None:
-    """Contract 3.4: the type is read from the bytes."""
-    content = converse(f'[{{"role":"user","images":["{image(data)}"]}}]')[0]["content"]
-    assert content == [{"type": "image_url", "image_url": {"url": f"data:{media_type};base64,{image(data)}"}}]
-
-
-@pytest.mark.parametrize(
-    "data",
-    [
-        b"hello, world",
-        b"RIFF\x24\x00\x00\x00AVI LIST",
-        b"\x00\x00\x00\x20ftypisom\x00\x00",
-        b"\xff",
-        b"\xff\xe0",
-    ],
-)
-def test_no_image(data: bytes) -> None:
-    """What is neither image nor audio is refused as Ollama's runner refuses it, before a backend is asked."""
-    with pytest.raises(InvalidRequest, match=r"^Failed to load image or audio file$") as refused:
-        converse(f'[{{"role":"user","images":["{image(data)}"]}}]')
-
-    assert refused.value.status == 400
-
-
-@pytest.mark.parametrize(
-    ("data", "kind"),
-    [
-        (b"RIFF\x24\x00\x00\x00WAVEfmt ", "wav"),
-        (b"ID3\x04\x00\x00", "mp3"),
-        (b"\xff\xfb\x90\x64", "mp3"),
-        (b"\xff\xf3\x40\xc0", "mp3"),
-    ],
-)
-def test_audio(data: bytes, kind: str) -> None:
-    """Contract 3.4: images may be audio; it goes on as plain base64 with its format."""
-    content = converse(f'[{{"role":"user","content":"Say","images":["{image(data)}"]}}]')[0]["content"]
-    assert content == [
-        {"type": "text", "text": "Say"},
-        {"type": "input_audio", "input_audio": {"data": image(data), "format": kind}},
-    ]
-
-
-def test_line_ends_in_images() -> None:
-    """Contract 3.4: CR and LF within base64 are tolerated, and not sent on."""
-    encoded = image(PNG)
-    broken = encoded[:5] + "\\r\\n" + encoded[5:] + "\\n"
-    content = converse(f'[{{"role":"user","images":["{broken}"]}}]')[0]["content"]
-    assert content[0]["image_url"]["url"] == f"data:image/png;base64,{encoded}"
-
-
-def test_empty_images_are_left_out() -> None:
-    """Contract 3.4: null and "" hold no image; what is left is text."""
-    assert converse('[{"role":"user","content":"Hi","images":[null,""]}]') == [{"role": "user", "content": "Hi"}]
-
-
-@pytest.mark.parametrize(
-    ("given", "offset"),
-    [
-        ("data:image/png;base64,iVBORw0KGgo=", 4),
-        ("https://example.com/a.png", 5),
-        ("file:///etc/passwd", 4),
-        ("AAA", 0),
-    ],
-)
-def test_no_images(given: str, offset: int) -> None:
-    """Contract 3.4, row B11: data URIs, URLs and broken base64 are refused; nothing is ever fetched."""
-    expected = f"illegal base64 data at input byte {offset}"
-    assert refusal(f'[{{"role":"user","images":["{given}"]}}]') == expected
-
-
 def test_user_message() -> None:
     """Contract 11.4: a generation's prompt and images are one user turn."""
     assert user_message("Hi", None) == {"role": "user", "content": "Hi"}
@@ -186,9 +161,18 @@ def test_user_message() -> None:
     assert part["type"] == "image_url"
 
 
-def test_images_of_other_roles() -> None:
-    """Contract 3.5: images belong to any message, a tool's result among them."""
-    call = '{"role":"assistant","tool_calls":[{"id":"a","function":{"name":"f","arguments":{}}}]}'
-    result = converse(f'[{call},{{"role":"tool","content":"Seen","images":["{image(PNG)}"]}}]')[1]
-    assert result["tool_call_id"] == "a"
-    assert [part["type"] for part in result["content"]] == ["text", "image_url"]
+def test_images_of_results() -> None:
+    """Contract 3.5: a result may hold images; backends take them from the user alone, when all results are there."""
+    call = {"role": "assistant", "tool_calls": [{"id": "a", "function": {"name": "f"}}, {"id": "b"}]}
+    png = image(PNG)
+    results = [{"role": "tool", "content": "Seen", "images": [png]}, {"role": "tool", "images": [None, png]}]
+    question = {"role": "user", "content": "What?"}
+    for rest, expected in (([], [IMAGE, IMAGE]), ([question], [IMAGE, IMAGE, TEXT])):
+        found = converse(msgspec.json.encode([call, *results, *rest]).decode())[1:]
+        assert found == [
+            {"role": "tool", "tool_call_id": "a", "content": "Seen"},
+            {"role": "tool", "tool_call_id": "b", "content": ""},
+            {"role": "user", "content": expected},
+        ]
+    orphan = {"role": "tool", "content": "What?", "images": [png]}
+    assert converse(msgspec.json.encode([orphan]).decode()) == [{"role": "user", "content": [TEXT, IMAGE]}]

@@ -62,13 +62,21 @@ def test_tools() -> None:
     assert found == HI | {"tools": [tool]}
 
 
-@pytest.mark.parametrize(("tool", "kind"), [('"f"', "string"), ("[ ]", "array"), ("1", "number"), ("true", "bool")])
-def test_tools_that_are_none(tool: str, kind: str) -> None:
-    """Contract 3.7: a tool is an object."""
+@pytest.mark.parametrize(
+    ("members", "message"),
+    [
+        ('"tools":["f"]', "json: cannot unmarshal string into Go struct field ChatRequest.tools of type api.Tool"),
+        (
+            '"messages":[{"role":"assistant","tool_calls":[{"function":{"name":"f","arguments":"{}"}}]}]',
+            "Value looks like object, but can't find closing '}' symbol",
+        ),
+    ],
+)
+def test_what_can_not_be_parsed_comes_first(members: str, message: str) -> None:
+    """Contract 5.8: parsing is the first of all checks, before the range of top_logprobs and the model."""
     with pytest.raises(InvalidRequest) as caught:
-        chat(f'"tools":[{tool}]')
-    expected = f"json: cannot unmarshal {kind} into Go struct field ChatRequest.tools of type api.Tool"
-    assert caught.value.message == expected
+        request.check(decode(f'{{{members},"top_logprobs":21,"think":"maybe"}}'.encode(), ChatRequest))
+    assert caught.value.message == message
 
 
 @pytest.mark.parametrize(
@@ -220,7 +228,6 @@ def test_wrong_keep_alive(value: object, message: str) -> None:
     [
         ('"top_logprobs":-1', "top_logprobs must be between 0 and 20"),
         ('"top_logprobs":21,"logprobs":true', "top_logprobs must be between 0 and 20"),
-        ('"top_logprobs":99999999999999999999', "top_logprobs must be between 0 and 20"),
         ('"think":"maybe","top_logprobs":21', 'invalid think value: "maybe" (must be "high", "medium", "low", "max", '),
         ('"keep_alive":"x","top_logprobs":21', 'time: invalid duration "x"'),
     ],

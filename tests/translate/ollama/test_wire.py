@@ -8,6 +8,7 @@ from ollama_openai_proxy.translate.ollama.wire import (
     EmbeddingsRequest,
     EmbedRequest,
     GenerateRequest,
+    Message,
     ShowRequest,
     decode,
 )
@@ -167,17 +168,36 @@ def test_extra_type_of_a_call() -> None:
     assert tool_call.function.index == 2
 
 
+def test_nulls_among_others() -> None:
+    """Contract 1.7: a null is nothing set, in a list too, where it keeps its place."""
+    assert decode(b'{"messages":[null]}', ChatRequest).messages == [Message()]
+    assert decode(b'{"context":[1,null]}', GenerateRequest).context == [1, 0]
+    assert decode(b'{"images":[null]}', GenerateRequest).images in ([None], [""])
+
+
+@pytest.mark.parametrize("literal", ["1.0", "9223372036854775808", "-9223372036854775809"])
+def test_numbers_that_are_no_int(literal: str) -> None:
+    """Contract 1.7: what Go's int does not hold is refused with its literal, in every field that is one."""
+    for kind, member, field in (
+        (ChatRequest, f'"top_logprobs":{literal}', "ChatRequest.top_logprobs"),
+        (GenerateRequest, f'"context":[{literal}]', "GenerateRequest.context"),
+        (EmbedRequest, f'"dimensions":{literal}', "EmbedRequest.dimensions"),
+    ):
+        message = f"json: cannot unmarshal number {literal} into Go struct field {field} of type int"
+        assert refusal(f"{{{member}}}".encode(), kind) == message
+
+
 @pytest.mark.parametrize(
-    ("kind", "body"),
+    ("kind", "member"),
     [
-        (ChatRequest, b'{"messages":[null]}'),
-        (GenerateRequest, b'{"context":[1,null]}'),
+        (ChatRequest, '"messages":[{"images":["AAAA","data:image/png;base64,AAAA"]}]'),
+        (ChatRequest, '"_unknown":1,"messages":[{},{"images":["data:image/png;base64,AAAA"]}]'),
+        (GenerateRequest, '"images":["AAAA",null,"data:image/png;base64,AAAA"]'),
     ],
-    ids=["null message", "null token"],
 )
-def test_what_neither_decoder_takes(kind: type[Wire], body: bytes) -> None:
-    """Row B4: what is left over is a bad request, never a failure of the server."""
-    assert refusal(body, kind) == "invalid request body"
+def test_images(kind: type[Wire], member: str) -> None:
+    """Contract 1.7, 3.4: images are decoded with the body, so what is no base64 is told before anything else."""
+    assert refusal(f"{{{member}}}".encode(), kind) == "illegal base64 data at input byte 4"
 
 
 def test_depth() -> None:

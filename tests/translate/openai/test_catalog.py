@@ -20,56 +20,21 @@ def one(entry: dict[str, Any]) -> Model:
     return model
 
 
-@pytest.mark.parametrize(
-    ("entry", "model"),
-    [
-        pytest.param(
-            {"object": "model", "created": 1686935002, "owned_by": "openai"},
-            Model("m", created=1686935002, owned_by="openai"),
-            id="OpenAI",
-        ),
-        pytest.param(
-            {"created": 1776338760, "owned_by": "vllm", "root": "m", "parent": None, "max_model_len": 32768},
-            Model("m", created=1776338760, owned_by="vllm", context_length=32768),
-            id="vLLM",
-        ),
-        pytest.param(
-            {
-                "created": 1741569952,
-                "context_length": 163840,
-                "architecture": {"modality": "text+image->text", "input_modalities": ["text", "image"],
-                                 "output_modalities": ["text"], "tokenizer": "Qwen"},
-                "top_provider": {"context_length": 131072, "max_completion_tokens": 8192, "is_moderated": False},
-                "supported_parameters": ["max_tokens", "tools", "tool_choice", "reasoning", "include_reasoning"],
-            },
-            Model("m", created=1741569952, context_length=163840, vision=True,
-                  capabilities=("completion", "tools", "vision", "thinking")),
-            id="OpenRouter",
-        ),
-        pytest.param(
-            {"context_length": None, "top_provider": {"context_length": 8192}, "supported_parameters": ["stop"],
-             "architecture": {"input_modalities": ["text"], "output_modalities": ["text"]}},
-            Model("m", context_length=8192, capabilities=("completion",)),
-            id="OpenRouter, the provider's context, no tools",
-        ),
-        pytest.param(
-            {"supported_parameters": [], "architecture": {"output_modalities": ["image"]}},
-            Model("m", capabilities=()),
-            id="OpenRouter, images only",
-        ),
-        pytest.param({"context_window": 131072, "active": True}, Model("m", context_length=131072), id="Groq"),
-        pytest.param({"max_context_length": 4096, "state": "loaded"}, Model("m", context_length=4096), id="LM Studio"),
-        pytest.param(
-            {"meta": {"n_ctx": 2048, "n_ctx_train": 8192, "architecture": "llama"}},
-            Model("m", context_length=2048, family="llama"),
-            id="llama.cpp serves less than the model was trained for",
-        ),
-        pytest.param({"meta": {"n_ctx_train": 8192}}, Model("m", context_length=8192), id="older llama.cpp"),
-    ],
-)  # fmt: skip
-def test_each_vendor_says_what_it_knows_in_its_own_fields(entry: dict[str, Any], model: Model) -> None:
-    """Everything a backend tells is kept, and what it does not tell is not known."""
-    assert one(entry) == model
+def test_adapters_have_the_context_of_their_base() -> None:
+    """vLLM lists an adapter with its `parent` and without a length: it is served with the base's."""
+    base = {"id": "base", "owned_by": "vllm", "root": "base", "parent": None, "max_model_len": 8192}
+    adapter = {"id": "sql", "owned_by": "vllm", "root": "/loras/sql", "parent": "base", "max_model_len": None}
+    models = decode(json.dumps({"data": [adapter, base]}).encode())
+    assert [(model.id, model.context_length) for model in models] == [("sql", 8192), ("base", 8192)]
+
+
+def test_llama_cpp_says_more_beside_its_list() -> None:
+    """Its answer has `models` too, in the form of `/api/tags`; what is empty there is not known."""
+    details = {"family": "", "parameter_size": "7B", "quantization_level": "", "format": "gguf"}
+    body = {"models": [{"name": "m", "capabilities": ["completion", "multimodal"], "details": details}, None]}
+    (model,) = decode(json.dumps(body | {"data": [{"id": "m", "owned_by": "llamacpp"}]}).encode())
+    known = Model("m", owned_by="llamacpp", format="gguf", parameter_count=7 * 10**9, offers=("completion",))
+    assert model == known
 
 
 @pytest.mark.parametrize(
@@ -96,7 +61,7 @@ def test_numbers_that_json_does_not_have_are_unknown() -> None:
         pytest.param({"owned_by": 7, "meta": [], "architecture": "x", "top_provider": 1}, Model("m"), id="other kinds"),
         pytest.param({"supported_parameters": "tools"}, Model("m"), id="parameters are no list"),
         pytest.param({"architecture": {"input_modalities": "image"}}, Model("m"), id="modalities are no list"),
-        pytest.param({"supported_parameters": [{}, None, 7]}, Model("m", capabilities=("completion",)), id="items"),
+        pytest.param({"supported_parameters": [{}, None, 7]}, Model("m", lacks=("tools", "thinking")), id="items"),
         pytest.param({"meta": {"ftype": "", "architecture": ""}}, Model("m"), id="empty text is not known"),
     ],
 )
@@ -108,7 +73,8 @@ def test_fields_of_another_kind_are_not_known(entry: dict[str, Any], model: Mode
 @pytest.mark.parametrize("key", ["include_reasoning", "reasoning"])
 def test_either_parameter_for_reasoning_means_thinking(key: str) -> None:
     """OpenRouter lists both, but other gateways one of them."""
-    assert one({"supported_parameters": [key]}).capabilities == ("completion", "thinking")
+    model = one({"supported_parameters": [key]})
+    assert (model.offers, model.lacks) == (("thinking",), ("tools",))
 
 
 @pytest.mark.parametrize(
@@ -171,5 +137,6 @@ def test_a_real_reply_of_llama_cpp() -> None:
     (model,) = decode((RECORDINGS / "llamacpp-models.json").read_bytes())
     assert (model.id, model.owned_by, model.context_length) == ("smollm2:135m", "llamacpp", 2048)
     assert (model.embedding_length, model.parameter_count) == (576, 134515008)
-    assert (model.quantization, model.vision, model.capabilities) == ("Q4_1", False, None)
+    assert (model.quantization, model.format, model.capabilities) == ("Q4_1", "gguf", None)
+    assert (model.offers, model.lacks) == (("completion",), ("vision", "audio"))
     assert model.size is not None

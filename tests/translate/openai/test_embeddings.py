@@ -9,9 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ollama_openai_proxy.errors import UpstreamBroken, UpstreamError, UpstreamUnauthorised
-from ollama_openai_proxy.translate.openai.embeddings import decode
+from ollama_openai_proxy.translate.openai.embeddings import Decoder, Embeddings, truncation
+from ollama_openai_proxy.translate.openai.profiles import GENERIC, PROFILES
 
 RECORDINGS = Path(__file__).parents[2] / "recordings"
 
@@ -24,8 +27,16 @@ def item(vector: Any, **fields: Any) -> dict[str, Any]:
     return {"object": "embedding", "embedding": vector, **fields}
 
 
+def decode(reply: bytes, count: int, secrets: tuple[str, ...] = (), piece: int = 0) -> Embeddings:
+    """Decode a reply that comes at once, or in pieces of so many bytes; vectors are kept as they came."""
+    decoder = Decoder(count, bytes, secrets)
+    for start in range(0, len(reply), piece or len(reply) or 1):
+        decoder.feed(reply[start : start + (piece or len(reply))])
+    return decoder.close()
+
+
 def vectors(reply: bytes, count: int) -> list[Any]:
-    return [json.loads(bytes(vector)) for vector in decode(reply, count).vectors]
+    return [json.loads(vector) for vector in decode(reply, count).vectors]
 
 
 def test_vectors_come_in_the_order_of_their_index() -> None:
@@ -60,7 +71,7 @@ def test_numbers_are_not_touched() -> None:
     written = b"[0.10000000149011612,1e-7,-0.0,1,12345678901234567890.0]"
     reply = b'{"data":[{"index":0,"embedding": ' + written + b' }],"usage":{"prompt_tokens":3,"total_tokens":3}}'
     answer = decode(reply, 1)
-    assert [bytes(vector) for vector in answer.vectors] == [written]
+    assert answer.vectors == [written]
     assert answer.prompt_tokens == 3
 
 
@@ -105,8 +116,6 @@ def test_a_wrong_number_of_vectors_is_refused(items: list[Any], count: int) -> N
         pytest.param(b'{"data":[{"index":0}]}', id="no vector"),
         pytest.param(b'{"data":[null]}', id="no item"),
         pytest.param(b'{"data":{"embedding":[1]}}', id="an object"),
-        pytest.param(b'{"data":[{"embedding":[1,NaN]}]}', id="H27 NaN"),
-        pytest.param(b'{"data":[{"embedding":[1,Infinity]}]}', id="H27 Infinity"),
         pytest.param(b'{"data":[{"embedding":null}]}', id="null vector"),
         pytest.param(b'{"data":[{"embedding":{"a":1}}]}', id="an object for a vector"),
         pytest.param(b'{"data":[{"embedding":"AAAA"}]}', id="three bytes are no float"),
@@ -147,6 +156,90 @@ def test_an_error_under_status_200_is_an_error() -> None:
 def test_prompt_tokens_are_told_only_where_the_backend_does(usage: Any, tokens: int | None) -> None:
     """H10: a count that was not given is left out, not guessed."""
     assert decode(body(item([1]), usage=usage), 1).prompt_tokens == tokens
+
+
+def test_a_total_is_the_prompt() -> None:
+    """Contract 5.9: where only a total is told, it is that of the inputs, for nothing else is counted."""
+    assert decode(body(item([1]), usage={"total_tokens": 8}), 1).prompt_tokens == 8
+    assert decode(body(item([1]), usage={"prompt_tokens": 0, "total_tokens": 0}), 1).prompt_tokens in (None, 0)
+
+
+@given(
+    st.integers(1, 60),
+    st.lists(st.lists(st.integers(-9, 9), max_size=4), max_size=4),
+    st.sampled_from(["", " ", "\n\t"]),
+)
+def test_any_pieces_make_the_same_vectors(piece: int, given_vectors: list[list[int]], space: str) -> None:
+    """H27: however the bytes are cut, the vectors are the same, and belong to the same inputs."""
+    items = [item(vector, index=index) for index, vector in reversed(list(enumerate(given_vectors)))]
+    reply = json.dumps({"data": items, "usage": {"prompt_tokens": 3}}, indent=2 if space else None).encode()
+    found = decode(reply.replace(b'":', f'"{space}:{space}'.encode()), len(items), piece=piece)
+    assert [json.loads(vector) for vector in found.vectors] == given_vectors
+    assert found.prompt_tokens == 3
+
+
+def test_a_vector_is_converted_when_it_is_whole() -> None:
+    """No read has to wait for the end to be worked on, or the last would hold up the streams of all others."""
+    converted: list[bytes] = []
+
+    def convert(vector: bytes) -> bytes:
+        converted.append(vector)
+        return vector
+
+    decoder = Decoder(2, convert)
+    decoder.feed(b'{"data":[{"embedding":[1,2')
+    assert converted == []
+    decoder.feed(b'],"index":1},{"embed')
+    assert converted == [b"[1,2]"]
+    decoder.feed(b'ding":[3],"index":0}')
+    assert converted == [b"[1,2]", b"[3]"]
+    decoder.feed(b"]}")
+    assert decoder.close().vectors == [b"[3]", b"[1,2]"]
+
+
+def test_space_around_a_key_is_no_matter() -> None:
+    """JSON may have any space between tokens (RFC 8259, section 2), longer than anybody would search for, too."""
+    spaced = b'{"data":[{"embedding"' + b" " * 500 + b":" + b"\n" * 500 + b"[1,2]}]}"
+    assert [decode(spaced, 1, piece=piece).vectors for piece in (0, 1, 7, 100)] == [[b"[1,2]"]] * 4
+
+
+def test_text_that_looks_like_a_vector_is_none() -> None:
+    """What stands in a string is text: its quotes are escaped (RFC 8259, section 7)."""
+    reply = body({"object": 'say "embedding":[9] ', "embedding": [1]}, model='"embedding": [7]')
+    assert decode(reply, 1).vectors == [b"[1]"]
+
+
+@pytest.mark.parametrize("place", ["{}", '{"vector":5}', '{"vector":"0"}'])
+def test_an_object_is_no_vector(place: str) -> None:
+    """H27: what is neither a list nor base64 is no vector, whatever is in it."""
+    with pytest.raises(UpstreamBroken, match="invalid JSON"):
+        decode(b'{"data":[{"embedding":[1]},{"embedding":%s}]}' % place.encode(), 2)
+
+
+def test_what_a_vector_fails_with_is_told_at_once() -> None:
+    """One vector that is no list of numbers fails the call when it comes, not when all the others have come, too."""
+
+    def refuse(_vector: bytes) -> bytes:
+        raise UpstreamBroken("no")
+
+    decoder = Decoder(2, refuse)
+    with pytest.raises(UpstreamBroken, match="no"):
+        decoder.feed(b'{"data":[{"embedding":[]')
+
+
+@pytest.mark.parametrize(
+    ("profile", "length", "expected"),
+    [
+        ("vllm", 512, {"truncate_prompt_tokens": 512, "truncation_side": "right"}),
+        ("vllm", None, {}),
+        ("generic", 512, {}),
+        ("llamacpp", 512, {}),
+        ("openai", 512, {}),
+    ],
+)
+def test_truncation(profile: str, length: int | None, expected: dict[str, Any]) -> None:
+    """https://docs.vllm.ai/en/latest/serving/openai_compatible_server.html: "right" keeps the first tokens."""
+    assert truncation(PROFILES.get(profile, GENERIC), length) == expected
 
 
 def test_a_real_reply_of_llama_cpp() -> None:

@@ -1,81 +1,66 @@
-"""Which backend it is, and how it spells what OpenAI's API does not have."""
+"""What a profile says of a model, by its name."""
 
 from __future__ import annotations
 
 import pytest
 
-from ollama_openai_proxy.translate.openai.profile import GENERIC, PROFILES, Profile, detect, wants_key
+from ollama_openai_proxy.translate.openai.profile import Profile
+from ollama_openai_proxy.translate.openai.profiles import PROFILES
+from ollama_openai_proxy.translate.openai.thinking import EFFORT, TEMPLATE, TEMPLATE_THINKING, TYPE, UNASKED
 
 
 @pytest.mark.parametrize(
-    ("host", "owners", "name"),
+    ("profile", "model", "dialect"),
     [
-        pytest.param("api.openai.com", [], "openai", id="OpenAI"),
-        pytest.param("eu.api.openai.com", [], "openai", id="OpenAI, by region"),
-        pytest.param("me.openai.azure.com", [], "openai", id="Azure"),
-        pytest.param("openrouter.ai", [], "openrouter", id="OpenRouter"),
-        pytest.param("notopenrouter.ai", [], "generic", id="another domain that ends the same"),
-        pytest.param("openai.com.example.org", [], "generic", id="another domain that begins the same"),
-        pytest.param("localhost", ["vllm", "vllm"], "vllm", id="vLLM"),
-        pytest.param("localhost", ["llamacpp"], "llamacpp", id="llama.cpp"),
-        pytest.param("api.openai.com", ["vllm"], "openai", id="the host comes first"),
-        pytest.param("gateway.example.org", ["vllm", "llamacpp"], "generic", id="several kinds behind one gateway"),
-        pytest.param("gateway.example.org", ["vllm", "me"], "generic", id="one of them unknown"),
-        pytest.param("localhost", ["me"], "generic", id="unknown"),
-        pytest.param("localhost", [], "generic", id="nothing to go by"),
+        ("vllm", "Qwen/Qwen3-8B", TEMPLATE),
+        ("vllm", "openai/gpt-oss-20b", EFFORT),
+        ("vllm", "deepseek-ai/DeepSeek-V3.1", TEMPLATE_THINKING),
+        ("vllm", "ibm-granite/granite-3.2-8b-instruct", TEMPLATE_THINKING),
+        ("moonshot", "kimi-k2.6", TYPE),
+        ("moonshot", "moonshot-v1-8k", UNASKED),
+        ("mistral", "magistral-medium-latest", UNASKED),
+        ("openai", "", EFFORT),
     ],
 )
-def test_a_backend_is_known_by_its_host_or_by_who_owns_its_models(host: str, owners: list[str], name: str) -> None:
-    """Only what is certain counts: a parameter that a backend does not know may make it refuse the request."""
-    assert detect(host, owners).name == name
+def test_models_of_one_backend_are_asked_to_think_in_their_own_ways(profile: str, model: str, dialect: object) -> None:
+    """https://docs.vllm.ai/en/latest/features/reasoning_outputs.html: the switch is the template's, and they differ."""
+    assert PROFILES[profile].dialect(model) is dialect
+
+
+REFUSED = frozenset({"temperature", "top_p", "presence_penalty", "frequency_penalty"})
 
 
 @pytest.mark.parametrize(
-    ("host", "wanted"),
+    ("profile", "model", "refused"),
     [
-        ("api.openai.com", True),
-        ("eu.api.openai.com", True),
-        ("me.openai.azure.com", True),
-        ("openrouter.ai", True),
-        ("notopenrouter.ai", False),
-        ("openai.com.example.org", False),
-        ("localhost", False),
-        ("", False),
+        ("openai", "o3", REFUSED),
+        ("openai", "o4-mini-2025-04-16", REFUSED),
+        ("openai", "gpt-5", REFUSED),
+        ("openai", "GPT-5-mini", REFUSED),
+        ("openai", "gpt-5-chat-latest", frozenset()),
+        ("openai", "gpt-5.2", frozenset()),
+        ("openai", "gpt-50", frozenset()),
+        ("openai", "gpt-4o", frozenset()),
+        ("openai", "gpt-4o1", frozenset()),
+        ("xai", "grok-4.3", {"presence_penalty", "frequency_penalty"}),
+        ("xai", "grok-4-fast-non-reasoning", frozenset()),
+        ("xai", "grok-3", frozenset()),
+        ("moonshot", "kimi-k2.6", REFUSED),
+        ("moonshot", "moonshot-v1-8k", frozenset()),
+        ("gemini", "gemini-3-flash", {"seed", "frequency_penalty"}),
+        ("cerebras", "gpt-oss-120b", {"presence_penalty", "frequency_penalty"}),
+        ("generic", "o3", frozenset()),
     ],
 )
-def test_services_that_want_a_key(host: str, wanted: bool) -> None:
-    """OpenAI, Azure and OpenRouter answer no request for a chat without a key; of others nothing is certain."""
-    assert wants_key(host) is wanted
+def test_what_a_model_does_not_have(profile: str, model: str, refused: frozenset[str]) -> None:
+    """Vendors' pages, in `profiles.py`: reasoning models have no sampling, and some services not all of OpenAI's."""
+    assert PROFILES[profile].refused(model) == refused
 
 
 def test_what_is_not_known_takes_openai_parameters_only() -> None:
-    """A backend of an unknown kind gets nothing that OpenAI's API does not have."""
-    assert Profile("generic", max_tokens="max_tokens", thinking="effort", extensions={}) == GENERIC
-
-
-@pytest.mark.parametrize(
-    ("name", "max_tokens", "thinking", "extensions"),
-    [
-        # https://platform.openai.com/docs/api-reference/chat/create: max_tokens is refused by reasoning models.
-        ("openai", "max_completion_tokens", "effort", {}),
-        # https://docs.vllm.ai/en/latest/serving/openai_compatible_server.html: extra sampling parameters.
-        ("vllm", "max_tokens", "template", {"repeat_penalty": "repetition_penalty", "top_k": "top_k"}),
-        # https://github.com/ggml-org/llama.cpp/tree/master/tools/server: its own names are Ollama's, but for n_keep.
-        ("llamacpp", "max_tokens", "template", {"repeat_penalty": "repeat_penalty", "num_keep": "n_keep"}),
-        # https://openrouter.ai/docs/api-reference/parameters
-        ("openrouter", "max_tokens", "reasoning", {"repeat_penalty": "repetition_penalty", "min_p": "min_p"}),
-    ],
-)
-def test_each_kind_of_backend_spells_parameters_its_own_way(
-    name: str, max_tokens: str, thinking: str, extensions: dict[str, str]
-) -> None:
-    """The names are those of each vendor's documentation."""
-    profile = PROFILES[name]
-    assert (profile.max_tokens, profile.thinking) == (max_tokens, thinking)
-    assert extensions.items() <= profile.extensions.items()
-
-
-def test_profiles_are_found_by_their_names() -> None:
-    """The names are what the setting takes."""
-    assert sorted(PROFILES) == ["generic", "llamacpp", "openai", "openrouter", "vllm"]
-    assert all(profile.name == name for name, profile in PROFILES.items())
+    """A backend of an unknown kind gets nothing that OpenAI's API does not have, and loses nothing that it has."""
+    profile = Profile("x")
+    assert profile == Profile("x", max_tokens="max_tokens", thinking=EFFORT, extensions={}, thoughts="")
+    assert (profile.dialect("any"), profile.refused("any")) == (EFFORT, frozenset())
+    assert profile.stream_options
+    assert profile.names

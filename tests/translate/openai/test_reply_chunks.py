@@ -196,12 +196,12 @@ def test_logprobs_come_before_their_text() -> None:
         {"content": "x"},
         {"content": {"a": 1}},
         {"content": [7, None]},
-        {"tokens": ["Hi"], "token_logprobs": [-0.5]},
+        {"tokens": ["Hi"]},
     ],
     ids=repr,
 )
 def test_logprobs_of_another_shape_are_none(logprobs: Any) -> None:
-    """H24: null, empty, or an older API's: the text is not lost for them."""
+    """H24: null, empty, or not whole: the text is not lost for them."""
     chunk = choices({"index": 0, "delta": {"content": "Hi"}, "logprobs": logprobs})
     assert told(chunk, STOP) == Told(text="Hi", reason="stop")
 

@@ -13,17 +13,20 @@ from ollama_openai_proxy.translate.models import Model, qualified
 from ollama_openai_proxy.translate.ollama.golang import quote
 
 
-def check_capabilities(model: Model, name: str, *, action: str, think: Any = None, tools: bool = False) -> None:
-    """Raise InvalidRequest for what the model is known to lack.
+def check_capabilities(
+    model: Model, name: str, *, action: str, think: Any = None, tools: bool = False, insert: bool = False
+) -> None:
+    """Raise InvalidRequest for what the model is known to lack, in the order of contract 5.7 (steps 8 and 9).
 
-    `name` is the client's; `action` is `chat` or `generate`.
+    `name` is the client's; `action` is `chat` or `generate`; `insert`: whether the prompt has a suffix.
     """
     known = model.capabilities
     if known is None:
         return
-    if "completion" not in known:
-        raise InvalidRequest(f"{quote(name)} does not support {action}")
     if think and "thinking" not in known:
         raise InvalidRequest(f"{quote(name)} does not support thinking")
-    if tools and "tools" not in known:
-        raise InvalidRequest(f"{qualified(name)} does not support tools")
+    if "completion" not in known:
+        raise InvalidRequest(f"{quote(name)} does not support {action}")
+    for wanted, capability in ((tools, "tools"), (insert, "insert")):
+        if wanted and capability not in known and capability not in model.unsaid:
+            raise InvalidRequest(f"{qualified(name)} does not support {capability}")

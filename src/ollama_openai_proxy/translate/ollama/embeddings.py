@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import math
+import re
 
 import msgspec
-from msgspec import Raw
 
 from ollama_openai_proxy.errors import UpstreamBroken
 from ollama_openai_proxy.translate.text import escape_separators
 
 NOT_FINITE = "embedding contains NaN or Inf values"
+NO_NUMBERS = "the upstream sent an embedding that is no list of numbers"
+# What a backend is told that an input is too long for it, by whether it was to cut it.
+TOO_LONG = "the input length exceeds the context length"
+NOT_TRUNCATED = "input exceeds maximum context length and cannot be truncated further"
 # A unit vector whose numbers were rounded to float32 is off by less than this.
 _ROUNDING = 1e-4
+# What writers of JSON make of a number that is none.
+_NOT_FINITE = re.compile(rb"null|nan|inf|\de\+?\d{3}", re.IGNORECASE)
 
 _floats = msgspec.json.Decoder(list[float])
+_any = msgspec.json.Decoder(list[msgspec.Raw])
 
 
 def loaded(model: str) -> bytes:
@@ -22,46 +29,63 @@ def loaded(model: str) -> bytes:
     return _json({"model": model, "embeddings": []})
 
 
-def embed_answer(
-    model: str, vectors: list[Raw], *, dimensions: int | None, prompt_tokens: int | None, opened: int, elapsed: int
-) -> bytes:
-    """Return the body of `/api/embed`: unit vectors, cut to `dimensions`.
+def unit(vector: bytes, dimensions: int | None = None) -> bytes:
+    """Return the vector, cut to `dimensions`, with length 1: untouched when it has that already.
 
-    `opened` and `elapsed` are nanoseconds since the request arrived. Raises UpstreamBroken.
+    Raises UpstreamBroken. Numbers that had to be computed are written as float64: the shortest texts of float32
+    take six times as long to find, and save a client less than that.
     """
-    answer = {
-        "model": model,
-        "embeddings": [_unit(vector, dimensions) for vector in vectors],
-        "total_duration": max(elapsed, 1),
-        "load_duration": max(opened, 1),
-    }
-    if prompt_tokens:
-        answer["prompt_eval_count"] = prompt_tokens
-    return _json(answer)
-
-
-def embeddings_answer(vectors: list[Raw]) -> bytes:
-    """Return the body of `/api/embeddings`: the one vector as it came."""
-    return b'{"embedding":' + (bytes(vectors[0]) if vectors else b"[]") + b"}"
-
-
-def _unit(vector: Raw, dimensions: int | None) -> Raw | list[float]:
-    """Return the vector with length 1, untouched when it has that already."""
     try:
         values = _floats.decode(vector)
     except msgspec.DecodeError:
-        raise UpstreamBroken(NOT_FINITE, status=400) from None
-    cut = dimensions if dimensions and 0 < dimensions < len(values) else None
-    values = values[:cut]
-    length = math.sqrt(sum(value * value for value in values))
+        raise _fault(vector) from None
+    cut = dimensions is not None and 0 < dimensions < len(values)
+    if cut:
+        values = values[:dimensions]
+    length = math.hypot(*values)
     if not math.isfinite(length):
         raise UpstreamBroken(NOT_FINITE, status=400)
-    if length == 0:
-        return values
-    if cut is None and abs(length - 1) < _ROUNDING:
+    if not cut and (abs(length - 1) < _ROUNDING or not length):
         return vector
-    return [value / length for value in values]
+    return msgspec.json.encode([value / length for value in values] if length else values)
 
 
-def _json(value: dict[str, object]) -> bytes:
+def checked(vector: bytes) -> bytes:
+    """Return the vector as it came. Raises UpstreamBroken if it is no JSON array."""
+    try:
+        _any.decode(vector)
+    except msgspec.DecodeError:
+        raise _fault(vector) from None
+    return vector
+
+
+def embed_answer(model: str, vectors: list[bytes], *, prompt_tokens: int | None, opened: int, elapsed: int) -> bytes:
+    """Return the body of `/api/embed`.
+
+    `opened` and `elapsed` are nanoseconds since the request arrived.
+    """
+    facts = {"total_duration": max(elapsed, 1), "load_duration": max(opened, 1)}
+    if prompt_tokens:
+        facts["prompt_eval_count"] = prompt_tokens
+    head, tail = loaded(model).removesuffix(b"]}"), b"]," + _json(facts)[1:]
+    if not vectors:
+        return head + tail
+    # The vectors are megabytes: they are copied once.
+    vectors = [head + vectors[0], *vectors[1:]]
+    vectors[-1] += tail
+    return b",".join(vectors)
+
+
+def embeddings_answer(vectors: list[bytes]) -> bytes:
+    """Return the body of `/api/embeddings`: the one vector as it came."""
+    return b'{"embedding":' + (vectors[0] if vectors else b"[]") + b"}"
+
+
+def _fault(vector: bytes) -> UpstreamBroken:
+    if _NOT_FINITE.search(vector):
+        return UpstreamBroken(NOT_FINITE, status=400)
+    return UpstreamBroken(NO_NUMBERS)
+
+
+def _json(value: object) -> bytes:
     return escape_separators(msgspec.json.encode(value))

@@ -36,15 +36,26 @@ _FAULTS = {
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
 # Where a comma is due, Go names the container; finding it means reading what came before.
 _MAX_LOOK_BACK = 1_000_000
+_MAX_LITERAL = 100  # characters of a number that are told
+_MAX_INT64 = len("-9223372036854775808")
 
 
 class Kind(NamedTuple):
-    """A Go type: its name in messages, and what may stand in it."""
+    """A Go type: its name in messages, and what may stand in it. `item` is the type of each element or value."""
 
     name: str
     accepts: type
     fields: Mapping[str, Kind] | None = None
     item: Kind | None = None
+
+
+class Literal:
+    """A number as it was written, where that is no int64: what it becomes depends on the type that it is for."""
+
+    __slots__ = ("text",)
+
+    def __init__(self, text: str) -> None:
+        self.text = text
 
 
 STRING = Kind("string", str)
@@ -58,6 +69,10 @@ def array(name: str, item: Kind) -> Kind:
     return Kind(name, list, item=item)
 
 
+def mapping(name: str, item: Kind) -> Kind:
+    return Kind(name, dict, item=item)
+
+
 def struct(name: str, /, **fields: Kind) -> Kind:
     return Kind(name, dict, fields=fields)
 
@@ -66,33 +81,56 @@ def bind(body: bytes, kind: Kind) -> Any:
     """Return the body's first value, cut down to the fields of `kind`. Raises InvalidRequest."""
     try:
         value = mend(_load(body.decode("utf-8", "surrogateescape")))
+        if value is None:
+            return {}
+        if not isinstance(value, dict):
+            raise InvalidRequest(f"json: cannot unmarshal {word(value)} into Go value of type api.{kind.name}")
+        return _bind(value, kind, kind.name)
     except RecursionError:
         raise InvalidRequest("exceeded max depth") from None
-    if value is None:
-        return {}
-    if not isinstance(value, dict):
-        raise InvalidRequest(f"json: cannot unmarshal {word(value)} into Go value of type api.{kind.name}")
-    return _bind(value, kind, kind.name)
 
 
 def _bind(value: Any, kind: Kind, path: str) -> Any:
-    if value is None or kind is ANY:
+    if value is None:
         return value
     if not isinstance(value, kind.accepts) or (isinstance(value, bool) and kind is INT):
-        literal = f" {value}" if kind is INT and isinstance(value, float) else ""
+        literal = f" {value.text[:_MAX_LITERAL]}" if kind is INT and isinstance(value, Literal) else ""
         raise InvalidRequest(
             f"json: cannot unmarshal {word(value)}{literal} into Go struct field {path} of type {kind.name}"
         )
     if kind.item and isinstance(value, list):
-        return [_bind(item, kind.item, path) for item in value]
+        return [_zero(kind.item) if item is None else _bind(item, kind.item, path) for item in value]
+    if kind.item and isinstance(value, dict):
+        return {key: _zero(kind.item) if item is None else _bind(item, kind.item, path) for key, item in value.items()}
     if kind.fields is None or not isinstance(value, dict):
-        return value
+        return _plain(value)
     bound = {}
     for key, item in value.items():
         name = key if key in kind.fields else key.lower()
         if name in kind.fields:
             bound[name] = _bind(item, kind.fields[name], f"{path}.{name}")
     return bound
+
+
+def _zero(kind: Kind) -> Any:
+    """Return what a null stands for among others: what Go makes room for, and then leaves as it is."""
+    zeros: dict[type, Any] = {str: "", bool: False, int: 0}
+    return {} if kind.fields else zeros.get(kind.accepts)
+
+
+def _plain(value: Any) -> Any:
+    """Return the JSON value with numbers for literals. Raises InvalidRequest for what no float64 holds."""
+    if isinstance(value, Literal):
+        number = float(value.text)
+        if math.isinf(number):
+            literal = value.text[:_MAX_LITERAL]
+            raise InvalidRequest(f"json: cannot unmarshal number {literal} into Go value of type float64")
+        return number
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return value
 
 
 def word(value: Any) -> str:
@@ -111,8 +149,6 @@ def _load(text: str) -> Any:
         return _decoder.raw_decode(text)[0]
     except json.JSONDecodeError as error:
         raise InvalidRequest(_explain(text, error)) from None
-    except ValueError:  # an integer of thousands of digits
-        raise InvalidRequest("invalid number literal") from None
 
 
 def _refuse_constant(constant: str) -> NoReturn:
@@ -120,14 +156,23 @@ def _refuse_constant(constant: str) -> NoReturn:
     raise InvalidRequest(f"invalid character '{constant.strip('-')[0]}' {where}")
 
 
-def _finite(literal: str) -> float:
-    value = float(literal)
-    if math.isinf(value):
-        raise InvalidRequest(f"json: cannot unmarshal number {literal[:100]} into Go value of type float64")
-    return value
+def _integer(text: str) -> int | Literal:
+    value = int(text) if len(text) <= _MAX_INT64 else None
+    return Literal(text) if value is None or not -(2**63) <= value < 2**63 else value
 
 
-_decoder = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_finite)
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return the members, each key at the place of its last value: it wins over the same key in another case."""
+    members: dict[str, Any] = {}
+    for key, value in pairs:
+        members.pop(key, None)
+        members[key] = value
+    return members
+
+
+_decoder = json.JSONDecoder(
+    parse_constant=_refuse_constant, parse_float=Literal, parse_int=_integer, object_pairs_hook=_object
+)
 
 
 def _explain(text: str, error: json.JSONDecodeError) -> str:

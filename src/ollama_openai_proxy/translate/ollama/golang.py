@@ -16,6 +16,7 @@ _LONGEST = 2**63  # nanoseconds: a duration is an int64
 _MAX_DURATION = 100  # characters
 _SIMPLE = {"\a": "\\a", "\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\v": "\\v"}
 _SIMPLE |= {"\\": "\\\\", '"': '\\"'}
+_BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 _NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/\r\n]")
 _LINE_ENDS = re.compile(rb"[\r\n]*")
 
@@ -60,14 +61,20 @@ def parse_duration(text: str) -> float:
 
 def decode_base64(text: str) -> bytes:
     """Return the bytes of standard, padded base64; line ends are skipped. Raises InvalidRequest."""
-    joined = text.replace("\r", "").replace("\n", "")
-    # Python's decoder takes padding that nothing needs.
-    if len(joined) % 4 == 0 and not joined.endswith("==="):
-        try:
-            return binascii.a2b_base64(joined.encode("ascii"), strict_mode=True)
-        except (UnicodeEncodeError, binascii.Error):
-            pass
-    raise InvalidRequest(f"illegal base64 data at input byte {_corrupt_byte(text.encode('utf-8', 'replace'))}")
+    check_base64(text)
+    return binascii.a2b_base64(text)
+
+
+def check_base64(text: str) -> None:
+    """Check that `decode_base64` takes the text, in a third of its time. Raises InvalidRequest."""
+    data = text.encode("utf-8", "replace")
+    # Python's own decoder takes what is no base64 among it, and padding that nothing needs.
+    rest = data.translate(None, _BASE64)
+    digits = len(data) - len(rest)
+    padding = rest.replace(b"\r", b"").replace(b"\n", b"")
+    complete = padding in (b"", b"=", b"==") and (digits + len(padding)) % 4 == 0
+    if not complete or b"=" in data.rstrip(b"=\r\n"):
+        raise InvalidRequest(f"illegal base64 data at input byte {_corrupt_byte(data)}")
 
 
 def _corrupt_byte(data: bytes) -> int:

@@ -20,6 +20,7 @@ from ollama_openai_proxy.translate.events import (
     ToolCallDelta,
     Usage,
 )
+from ollama_openai_proxy.translate.ollama.context import Conversation
 from ollama_openai_proxy.translate.ollama.errors import error_record
 from ollama_openai_proxy.translate.ollama.metrics import Stopwatch
 from ollama_openai_proxy.translate.ollama.times import timestamp
@@ -170,9 +171,13 @@ class ReplyEncoder:
 
     def _object(self, content: bytes, thinking: bytes, calls: bytes, reason: bytes, metrics: bytes) -> bytes:
         answer = self._reply.shape.answer(content, thinking, calls)
+        metrics = self._context() + metrics
         logprobs = self._take_logprobs()
         last = metrics + logprobs if self._reply.shape.metrics_first else logprobs + metrics
         return b"".join((self._dated, answer, b',"done":true', reason, last, b"}"))
+
+    def _context(self) -> bytes:
+        return b""
 
     def _take_logprobs(self) -> bytes:
         if not self._logprobs:
@@ -180,6 +185,21 @@ class ReplyEncoder:
         taken = b',"logprobs":' + _encode(self._logprobs)
         self._logprobs.clear()
         return taken
+
+
+class ContextEncoder(ReplyEncoder):
+    """An encoder whose last object has the `context` that carries the conversation on (contract 5.7)."""
+
+    def __init__(self, reply: Reply, conversation: Conversation) -> None:
+        super().__init__(reply)
+        self._conversation = conversation
+
+    def _add_text(self, text: str, out: list[bytes]) -> None:
+        self._conversation.add(text)
+        super()._add_text(text, out)
+
+    def _context(self) -> bytes:
+        return b',"context":' + _encode(self._conversation.numbers())
 
 
 _LENGTH = frozenset({"length", "max_tokens", "model_length"})

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import Any
 
 import msgspec
 from msgspec import Raw
 
 from ollama_openai_proxy.errors import InvalidRequest, ModelNotFound
-from ollama_openai_proxy.translate.models import Model
+from ollama_openai_proxy.translate.models import Model, Preset
 from ollama_openai_proxy.translate.ollama import options
-from ollama_openai_proxy.translate.ollama.gojson import word
+from ollama_openai_proxy.translate.ollama.calls import check_arguments
 from ollama_openai_proxy.translate.ollama.golang import parse_duration, quote
 from ollama_openai_proxy.translate.ollama.messages import conversation
 from ollama_openai_proxy.translate.ollama.wire import (
@@ -19,19 +20,24 @@ from ollama_openai_proxy.translate.ollama.wire import (
     ChatRequest,
     EmbedRequest,
     GenerateRequest,
+    Message,
+    decode,
 )
 
 Think = bool | str | None
 LEVELS = ("high", "medium", "low", "max")
 _LONGEST = 2**63 / 1e9  # seconds: what Go's clock can't count is for ever
 _LEVELS_TEXT = '"high", "medium", "low", "max", true, or false'
+# Whose past thoughts Ollama takes out of the text, by name where nobody tells the family (contract 5.8).
+_FORGETS = re.compile(r"(?<![a-z0-9])(qwen-?3(?![\w.])|deepseek-r1)", re.IGNORECASE)
 
 
 class Completion(msgspec.Struct):
     """A request in the upstream's words, but for what profiles spell differently.
 
     `body` is that of a chat completion (of a plain completion when `raw`), `extensions` are
-    parameters that OpenAI does not have, under Ollama's names, and `think` is Ollama's `think`.
+    parameters that OpenAI does not have, under Ollama's names, and `think` is Ollama's `think`, None
+    for a model that is known not to think.
     """
 
     body: dict[str, Any]
@@ -66,6 +72,8 @@ def think(value: Any) -> Think:
 
 def check(request: ChatRequest | GenerateRequest) -> None:
     """Check what Ollama checks before it looks for the model. Raises InvalidRequest."""
+    if isinstance(request, ChatRequest):
+        check_arguments(request.messages)
     think(request.think)
     keep_alive(request.keep_alive)
     if not 0 <= (request.top_logprobs or 0) <= 20:
@@ -73,10 +81,11 @@ def check(request: ChatRequest | GenerateRequest) -> None:
 
 
 def chat(request: ChatRequest, model: Model) -> Completion:
-    """Translate a chat. Raises InvalidRequest."""
-    body: dict[str, Any] = {"model": model.upstream_id, "messages": conversation(request.messages or [])}
-    if tools := [_tool(tool) for tool in request.tools or () if bytes(tool) != b"null"]:
-        body["tools"] = tools
+    """Translate a chat, what the model's alias puts before it included. Raises InvalidRequest."""
+    messages = conversation(_with_preset(request.messages or [], model.preset), strip_thoughts=_forgets(model))
+    body: dict[str, Any] = {"model": model.upstream_id, "messages": messages}
+    if request.tools:
+        body["tools"] = request.tools
     return completion(request, model, body)
 
 
@@ -124,7 +133,31 @@ def completion(request: ChatRequest | GenerateRequest, model: Model, body: dict[
     if request.stream is not False:
         body["stream"] = True
         body["stream_options"] = {"include_usage": True}
-    return Completion(body, extensions, think(request.think))
+    if request.truncate is not None:
+        extensions["truncate"] = request.truncate
+    return Completion(body, extensions, _sent_think(think(request.think), model))
+
+
+def _with_preset(messages: list[Message], preset: Preset) -> list[Message]:
+    """Put the alias's own messages first, and its system prompt before them, unless the request begins with one."""
+    begins_with_system = bool(messages) and (messages[0].role or "").lower() == "system"
+    if preset.messages:
+        stored = decode(msgspec.json.encode({"messages": preset.messages}), ChatRequest).messages or []
+        messages = [*stored, *messages]
+    if preset.system and not begins_with_system:
+        messages = [Message(role="system", content=preset.system), *messages]
+    return messages
+
+
+def _forgets(model: Model) -> bool:
+    return model.family == "qwen3" or _FORGETS.search(model.upstream_id) is not None
+
+
+def _sent_think(asked: Think, model: Model) -> Think:
+    """Return what the backend is asked: false is no news to a model that can't think (contract 3.2)."""
+    if asked is False and model.capabilities is not None and "thinking" not in model.capabilities:
+        return None
+    return "high" if asked == "max" and "gpt-oss" in model.upstream_id.lower() else asked
 
 
 def _response_format(value: Raw) -> dict[str, Any] | None:
@@ -138,10 +171,3 @@ def _response_format(value: Raw) -> dict[str, Any] | None:
         return {"type": "json_schema", "json_schema": {"name": "schema", "schema": Raw(raw)}}
     text = quote(raw[:200].decode("utf-8", "replace"))
     raise InvalidRequest(f'invalid format: {text}; expected "json" or a valid JSON Schema object', status=500)
-
-
-def _tool(tool: Raw) -> Raw:
-    if not bytes(tool).startswith(b"{"):
-        found = word(msgspec.json.decode(tool))
-        raise InvalidRequest(f"json: cannot unmarshal {found} into Go struct field ChatRequest.tools of type api.Tool")
-    return tool

@@ -6,18 +6,22 @@ sent on. `Raw` parts are passed through as they are.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable
+from typing import Annotated, Any
 
-from msgspec import Raw
+from msgspec import Meta, Raw, field
 
 from ollama_openai_proxy.translate.ollama.decoding import Body, Request, Wire
 from ollama_openai_proxy.translate.ollama.gojson import ANY, BOOL, INT, MAP, STRING, Kind, array, struct
+from ollama_openai_proxy.translate.ollama.golang import check_base64
+from ollama_openai_proxy.translate.ollama.tools import read
 
 UNSET = Raw(b"")
+Int = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]  # Go's
 
 
 class ToolCallFunction(Wire):
-    index: int | None = None
+    index: Int | None = None
     name: str | None = None
     arguments: Raw = UNSET
 
@@ -50,7 +54,8 @@ class ChatRequest(Wire):
     truncate: bool | None = None
     shift: bool | None = None
     logprobs: bool | None = None
-    top_logprobs: int | None = None
+    top_logprobs: Int | None = None
+    debug_render_only: bool | None = field(default=None, name="_debug_render_only")
 
 
 class GenerateRequest(Wire):
@@ -59,7 +64,7 @@ class GenerateRequest(Wire):
     suffix: str | None = None
     system: str | None = None
     template: str | None = None
-    context: list[int] | None = None
+    context: list[Int] | None = None
     stream: bool | None = None
     raw: bool | None = None
     format: Raw = UNSET
@@ -70,14 +75,15 @@ class GenerateRequest(Wire):
     truncate: bool | None = None
     shift: bool | None = None
     logprobs: bool | None = None
-    top_logprobs: int | None = None
+    top_logprobs: Int | None = None
+    debug_render_only: bool | None = field(default=None, name="_debug_render_only")
 
 
 class EmbedRequest(Wire):
     model: str | None = None
     input: Any = None
     truncate: bool | None = None
-    dimensions: int | None = None
+    dimensions: Int | None = None
     keep_alive: Any = None
     options: dict[str, Any] | None = None
 
@@ -122,6 +128,7 @@ _GENERATION = {
     "shift": BOOL,
     "logprobs": BOOL,
     "top_logprobs": INT,
+    "_debug_render_only": BOOL,
 }
 _KINDS: dict[type[Wire], Kind] = {
     ChatRequest: struct(
@@ -150,6 +157,22 @@ _BODIES: dict[type[Wire], Body[Any]] = {kind: Body(kind, go) for kind, go in _KI
 
 
 def decode(body: bytes, kind: type[Request]) -> Request:
-    """Return the request. Raises InvalidRequest with the words of Ollama's own decoder."""
+    """Return the request, its tools as a chat completion has them.
+
+    Raises InvalidRequest with the words of Ollama's own decoder.
+    """
     request: Request = _BODIES[kind].decode(body)
+    for image in _images(request):
+        check_base64(image or "")
+    if isinstance(request, ChatRequest):
+        request.tools = read(request.tools)
     return request
+
+
+def _images(request: Wire) -> Iterable[str | None]:
+    """Return all images: Go decodes them with the body, before anything is asked of the request."""
+    if isinstance(request, GenerateRequest):
+        return request.images or ()
+    if isinstance(request, ChatRequest):
+        return (image for message in request.messages or () for image in message.images or ())
+    return ()

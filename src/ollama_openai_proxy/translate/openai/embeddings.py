@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import re
 import struct
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -11,10 +13,16 @@ import msgspec
 from ollama_openai_proxy.errors import UpstreamBroken
 from ollama_openai_proxy.translate.events import Usage
 from ollama_openai_proxy.translate.openai.errors import Secrets, stream_error
+from ollama_openai_proxy.translate.openai.profile import Profile
 from ollama_openai_proxy.translate.openai.usage import merge
 from ollama_openai_proxy.translate.openai.wire import INVALID
 
 MISMATCH = "the upstream answered with the wrong number of embeddings"
+# Within a string the quotes would be escaped: this is a key.
+_VECTOR = re.compile(rb'"embedding"\s*:\s*\[')
+_LONGEST_KEY = 32  # bytes; a key with more space around its colon is found at the end
+
+Convert = Callable[[bytes], bytes]
 
 
 class _Item(msgspec.Struct):
@@ -28,41 +36,100 @@ class _Body(msgspec.Struct):
     error: Any = None
 
 
-class Embeddings(msgspec.Struct, frozen=True):
-    """Vectors as JSON arrays, in the order of the inputs, and the prompt tokens if they are told."""
+class _Place(msgspec.Struct):
+    """What stands where a vector was taken out."""
 
-    vectors: list[msgspec.Raw]
+    vector: int
+
+
+class Embeddings(msgspec.Struct, frozen=True):
+    """Vectors in the order of the inputs, as the client gets them, and the prompt tokens if they are told."""
+
+    vectors: list[bytes]
     prompt_tokens: int | None
 
 
 _decoder = msgspec.json.Decoder(_Body)
+_place = msgspec.json.Decoder(_Place)
 
 
-def decode(body: bytes, count: int, secrets: Secrets = ()) -> Embeddings:
-    """Return the vectors of `count` inputs. Raises UpstreamError."""
-    try:
-        reply = _decoder.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise UpstreamBroken(INVALID) from None
-    if reply.error:
-        raise stream_error(reply.error, secrets)
-    items = reply.data or []
-    order = {item.index: item for item in items if type(item.index) is int}
-    if sorted(order) == list(range(len(items))):
-        items = [order[index] for index in range(len(items))]
-    if len(items) != count:
-        raise UpstreamBroken(MISMATCH)
-    prompt_tokens = merge(Usage(), reply.usage, None).prompt_tokens
-    return Embeddings([_vector(item.embedding) for item in items], prompt_tokens)
+def truncation(profile: Profile, context_length: int | None) -> dict[str, Any]:
+    """Return the parameters by which this backend cuts what is too long for a context of so many tokens.
+
+    It keeps the beginning of a text, as Ollama does. Nothing where the backend has no such parameters, or where
+    nobody knows the length: old versions of vLLM take no other number than that.
+    """
+    if not profile.truncation or not context_length:
+        return {}
+    return {profile.truncation: context_length, "truncation_side": "right"}
 
 
-def _vector(raw: msgspec.Raw) -> msgspec.Raw:
-    """Return the JSON array; some backends send base64 of float32 whatever was asked for."""
-    if bytes(memoryview(raw)[:1]) == b"[":
-        return raw
-    try:
-        packed = base64.b64decode(msgspec.json.decode(raw, type=str), validate=True)
-        floats = struct.unpack(f"<{len(packed) // 4}f", packed)
-    except (msgspec.DecodeError, ValueError, struct.error):
-        raise UpstreamBroken(INVALID) from None
-    return msgspec.Raw(msgspec.json.encode(floats))
+class Decoder:
+    """A reply, as it comes.
+
+    Each vector is converted when its last bracket is there, so that no read costs more than its own bytes: to
+    convert two thousand at once would hold up everybody's streams for half a second.
+    """
+
+    def __init__(self, count: int, convert: Convert, secrets: Secrets = ()) -> None:
+        """`count`: how many inputs there were. `convert` takes the JSON of a vector, and returns what to keep of it."""
+        self._count = count
+        self._convert = convert
+        self._secrets = secrets
+        self._vectors: list[bytes] = []
+        self._rest = bytearray()
+        self._body = bytearray()  # what has been read, with places instead of vectors
+        self._start = 0  # where in the rest a vector may begin
+        self._end = 0  # where in the rest it may end
+
+    def feed(self, read: bytes) -> None:
+        """Take in bytes. Raises what `convert` does."""
+        rest = self._rest
+        rest += read
+        while match := _VECTOR.search(rest, self._start):
+            end = rest.find(b"]", max(self._end, match.end())) + 1
+            if not end:
+                self._start, self._end = match.start(), len(rest)
+                return
+            opening = match.end() - 1
+            self._body += rest[:opening] + b'{"vector":%d}' % len(self._vectors)
+            self._vectors.append(self._convert(bytes(rest[opening:end])))
+            del rest[:end]
+            self._start = self._end = 0
+        self._start = max(len(rest) - _LONGEST_KEY, 0)
+
+    def close(self) -> Embeddings:
+        """Return the vectors, now that the reply is whole. Raises UpstreamError."""
+        try:
+            reply = _decoder.decode(self._body + self._rest)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            raise UpstreamBroken(INVALID) from None
+        if reply.error:
+            raise stream_error(reply.error, self._secrets)
+        items = reply.data or []
+        order = {item.index: item for item in items if type(item.index) is int}
+        if sorted(order) == list(range(len(items))):
+            items = [order[index] for index in range(len(items))]
+        if len(items) != self._count:
+            raise UpstreamBroken(MISMATCH)
+        return Embeddings([self._vector(item.embedding) for item in items], _prompt_tokens(reply.usage))
+
+    def _vector(self, raw: msgspec.Raw) -> bytes:
+        """Return a vector; some backends send base64 of float32 whatever was asked for."""
+        first = bytes(memoryview(raw)[:1])
+        if first == b"[":
+            return self._convert(bytes(raw))
+        try:
+            if first == b"{":
+                return self._vectors[_place.decode(raw).vector]
+            packed = base64.b64decode(msgspec.json.decode(raw, type=str), validate=True)
+            floats = struct.unpack(f"<{len(packed) // 4}f", packed)
+        except (msgspec.DecodeError, ValueError, IndexError, struct.error):
+            raise UpstreamBroken(INVALID) from None
+        return self._convert(msgspec.json.encode(floats))
+
+
+def _prompt_tokens(usage: Any) -> int | None:
+    """Return the prompt tokens; some tell them only as the total, and there is nothing else to a total here."""
+    total = usage.get("total_tokens") if isinstance(usage, dict) else None
+    return merge(Usage(), usage, None).prompt_tokens or merge(Usage(), {"prompt_tokens": total}, None).prompt_tokens

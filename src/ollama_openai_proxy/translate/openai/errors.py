@@ -32,6 +32,15 @@ _UNFIT = re.compile(r"\bno endpoints found\b|\bsupported in\b", re.IGNORECASE)
 _NO_PATH = re.compile(
     r"^(?:\w+ ){0,5}not found\W*$|\b(?:invalid|request) url\b|^cannot (?:get|post)\b|\bno route\b", re.IGNORECASE
 )
+# What OpenAI, vLLM, llama.cpp, TEI, Mistral, Gemini, LM Studio and LiteLLM say; the last two are codes and types.
+_TOO_LONG = re.compile(
+    r"\b(?:maximum|model'?s|available|max) context (?:length|size|window)|exceeds? (?:the )?(?:model )?context length"
+    r"|context length of only|too large to process|must have less than \d+ tokens|exceed\w* (?:the )?max\w* [^.]{0,40}"
+    r"tokens?\b|too long: \d+ tokens|context_?(?:length|window)_?exceeded|exceed_context_size",
+    re.IGNORECASE,
+)
+_EXCEEDS = re.compile("exceed|too large|longer|too long")
+_CONTEXT_EXCEEDED = "the input exceeds the context length"
 
 _NO_ROUTE = "the upstream has no such endpoint; check its base URL"
 
@@ -42,6 +51,7 @@ def decode_error(
     *,
     model: str = "",
     no_route: str = "",
+    too_long: str = "",
     retry_after: str | None = None,
     secrets: Secrets = (),
 ) -> ProxyError:
@@ -49,7 +59,8 @@ def decode_error(
 
     `model` is what the client calls the model, for the case that the backend does not have it;
     `no_route` what to tell the client if the backend has no such endpoint, where that is a matter of
-    what was asked; `secrets` must not appear in the message.
+    what was asked; `too_long` what to tell it, in place of the backend's words, if the input is longer than the
+    model's context; `secrets` must not appear in the message.
     """
     error = _parse(body)
     message = clean(_message(error), secrets)
@@ -61,6 +72,8 @@ def decode_error(
             return InvalidRequest(no_route)
         if found:
             return found
+    if _is_too_long(status, error, message):
+        return UpstreamRefused(too_long or _says_too_long(message), status=400, outcome="up_4xx")
     client_status = _client_status(status)
     seconds = _seconds(retry_after)
     return UpstreamRefused(
@@ -69,6 +82,12 @@ def decode_error(
         outcome=_outcome(status),
         retry_after=_OVERLOADED_SECONDS if seconds is None and client_status == 503 else seconds,
     )
+
+
+def _says_too_long(message: str) -> str:
+    """Return the message with the words that clients look for (contract 11.6)."""
+    told = "context" in message and _EXCEEDS.search(message)
+    return message if told else f"{_CONTEXT_EXCEEDED}: {message}" if message else _CONTEXT_EXCEEDED
 
 
 def stream_error(error: Any, secrets: Secrets = ()) -> UpstreamRefused:
@@ -171,6 +190,13 @@ def _not_found(error: Any, message: str, model: str) -> ProxyError:
 def _is_unauthorised(status: int, message: str) -> bool:
     """Whether it is our key that is not accepted. A 403 may mean a region, a model or a filter, and says which."""
     return status in (401, 407) or (status == 403 and not message)
+
+
+def _is_too_long(status: int, error: Any, message: str) -> bool:
+    """Whether the input is longer than the context: llama.cpp calls that its own fault, TEI a body too large."""
+    inner = error.get("error", error) if isinstance(error, dict) else None
+    kinds = [str(inner.get(key)) for key in ("code", "type")] if isinstance(inner, dict) else []
+    return status in (400, 413, 422, 500) and _TOO_LONG.search(" ".join((message, *kinds))) is not None
 
 
 def _client_status(status: int) -> int:

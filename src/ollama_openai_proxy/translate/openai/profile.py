@@ -1,79 +1,62 @@
-"""What backends take, and how they spell it. Data, apart from translation.
-
-https://platform.openai.com/docs/api-reference/chat, https://docs.vllm.ai/en/latest/serving/openai_compatible_server.html,
-https://github.com/ggml-org/llama.cpp/tree/master/tools/server, https://openrouter.ai/docs/api-reference/parameters
-"""
+"""What a backend takes, and how it spells it; `profiles.py` has those that are known."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
+
+from ollama_openai_proxy.translate.openai.thinking import EFFORT, Dialect
+
+# Patterns in lower case, searched for in the name of a model, and what is true of the models.
+_Dialects = Mapping[str, Dialect]
+_Names = Mapping[str, frozenset[str]]
+_NOTHING: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class Profile:
     """A kind of backend.
 
-    `extensions` maps Ollama's name of a parameter that OpenAI does not have to the backend's; what
-    is not in it is not sent. `thinking` is how thought is asked for: `reasoning_effort`, an object
-    `reasoning`, or arguments of the chat template.
+    How it spells things: `max_tokens`, `seed`; `extensions` maps Ollama's name of a parameter that OpenAI does not have
+    to the backend's, and what is not in it is not sent; `truncate` has the members that stand for Ollama's `truncate`;
+    `truncation` is the parameter of embeddings that takes the number of tokens to cut an input to.
+    `insert` is how it fills in before a suffix (`plain.py`), "" if it does not.
+
+    What it wants: `thinking`, and `thinking_of` some models; `thoughts` is the member of an assistant's message that
+    takes its past thinking, "" if none does; `json_object` is how any JSON object is asked for: plainly, with the word
+    JSON in a message, or by a schema; `top_logprobs` are the fewest alternatives that are to be asked for.
+
+    What it refuses: `without` are the parameters that some models do not have, which are left out as extensions are;
+    `stream_options`, and a `name` in messages.
     """
 
     name: str
     max_tokens: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
-    thinking: Literal["effort", "reasoning", "template"] = "effort"
+    seed: str = "seed"
     extensions: Mapping[str, str] = field(default_factory=dict)
+    truncate: Mapping[bool, Mapping[str, Any]] = field(default_factory=dict)
+    truncation: str = ""
+    insert: Literal["suffix", "fim", "infill", ""] = "suffix"
+    thinking: Dialect = EFFORT
+    thinking_of: _Dialects = field(default_factory=dict)
+    thoughts: Literal["", "reasoning", "reasoning_content"] = ""
+    json_object: Literal["plain", "word", "schema"] = "plain"
+    top_logprobs: int = 0
+    without: _Names = field(default_factory=dict)
+    stream_options: bool = True
+    names: bool = True
 
+    def dialect(self, model: str) -> Dialect:
+        """Return how the model is asked to think."""
+        model = model.lower()
+        return next((found for family, found in self.thinking_of.items() if re.search(family, model)), self.thinking)
 
-GENERIC = Profile("generic")
-PROFILES = {
-    profile.name: profile
-    for profile in (
-        GENERIC,
-        Profile("openai", max_tokens="max_completion_tokens"),
-        Profile(
-            "vllm",
-            thinking="template",
-            extensions={"top_k": "top_k", "min_p": "min_p", "repeat_penalty": "repetition_penalty"},
-        ),
-        Profile(
-            "llamacpp",
-            thinking="template",
-            extensions={
-                "top_k": "top_k",
-                "min_p": "min_p",
-                "typical_p": "typical_p",
-                "repeat_penalty": "repeat_penalty",
-                "repeat_last_n": "repeat_last_n",
-                "num_keep": "n_keep",
-            },
-        ),
-        Profile(
-            "openrouter",
-            thinking="reasoning",
-            extensions={"top_k": "top_k", "min_p": "min_p", "repeat_penalty": "repetition_penalty"},
-        ),
-    )
-}
-# Services that everybody knows by their host, and that answer nobody without a key.
-_HOSTS = {"openai.com": "openai", "openai.azure.com": "openai", "openrouter.ai": "openrouter"}
-_OWNERS = {"vllm": "vllm", "llamacpp": "llamacpp"}
-
-
-def detect(host: str, owners: Iterable[str]) -> Profile:
-    """Return the profile of a backend, by its host and by what its models are `owned_by`."""
-    if service := _service(host):
-        return PROFILES[service]
-    names = {_OWNERS.get(owner) for owner in owners}
-    return PROFILES.get(names.pop() or "", GENERIC) if len(names) == 1 else GENERIC
-
-
-def wants_key(host: str) -> bool:
-    """Whether the backend at this host is known to refuse whoever has no key."""
-    return bool(_service(host))
-
-
-def _service(host: str) -> str:
-    """Return the name of the profile of a service that is known by its host, "" for any other."""
-    return next((name for suffix, name in _HOSTS.items() if host == suffix or host.endswith("." + suffix)), "")
+    def refused(self, model: str) -> frozenset[str]:
+        """Return the parameters that the model does not have."""
+        if not self.without:
+            return _NOTHING
+        model = model.lower()
+        found = (names for family, names in self.without.items() if re.search(family, model))
+        return _NOTHING.union(*found)

@@ -16,9 +16,10 @@ from ollama_openai_proxy.translate.events import (
 )
 from ollama_openai_proxy.translate.openai import usage
 from ollama_openai_proxy.translate.openai.errors import Secrets, named_error, stream_error
+from ollama_openai_proxy.translate.openai.logprobs import entries
 from ollama_openai_proxy.translate.openai.thinktags import ThinkTags
 from ollama_openai_proxy.translate.openai.toolcalls import ToolCalls
-from ollama_openai_proxy.translate.openai.wire import INVALID, Choice, Chunk, Message, ToolCall, decode_chunk
+from ollama_openai_proxy.translate.openai.wire import INVALID, Choice, Chunk, Message, ToolCall, decode_chunk, native
 from ollama_openai_proxy.translate.sse import BOM, Splitter
 
 TRUNCATED = "the upstream closed the stream before finishing"
@@ -94,19 +95,21 @@ class _Completion:
     def finishing(self) -> bool:
         return (bool(self._reason) or self._terminated) and not self.ended
 
-    def add(self, chunk: Chunk, out: list[Event]) -> None:
+    def add(self, chunk: Chunk, out: list[Event], data: bytes) -> None:
+        """Append what a chunk says; `data` is the JSON that it was read from."""
         if chunk.error:
             raise stream_error(chunk.error, self._secrets)
         if chunk.object == "error":
             raise stream_error({"message": chunk.message, "code": chunk.code}, self._secrets)
-        for choice in chunk.choices or ():
+        choices = chunk.choices or native(data)
+        for choice in choices:
             if not choice.index or choice.index == "0":  # others answer what nobody asked
                 self._any = True
                 self._choice(choice, out)
         if chunk.usage or chunk.timings:
             self._usage = usage.merge(self._usage, chunk.usage, chunk.timings)
-            self._terminated = self._terminated or (self._has_content and not chunk.choices)
-            if self._reason and chunk.usage and not chunk.choices:  # the last of all facts
+            self._terminated = self._terminated or (self._has_content and not choices)
+            if self._reason and chunk.usage and not choices:  # the last of all facts
                 self.end(out)
 
     def end(self, out: list[Event]) -> None:
@@ -130,8 +133,8 @@ class _Completion:
             raise broken if self._any else UpstreamBroken(EMPTY, outcome="up_empty")
 
     def _choice(self, choice: Choice, out: list[Event]) -> None:
-        if choice.logprobs and (entries := _entries(choice.logprobs)):
-            out.append(Logprobs(entries))
+        if choice.logprobs and (found := entries(choice.logprobs)):
+            out.append(Logprobs(found))
         message = choice.delta or choice.message
         if message:
             self._message(message, out)
@@ -211,11 +214,11 @@ class StreamDecoder:
         if name == b"error":
             raise named_error(data, self._secrets)
         if data.startswith(b"{"):
-            completion.add(decode_chunk(data), out)
+            completion.add(decode_chunk(data), out, data)
         elif data.strip(b" \t\"'").upper() == b"[DONE]":
             completion.end(out)
         elif data.strip():
-            completion.add(decode_chunk(data), out)
+            completion.add(decode_chunk(data), out, data)
 
 
 class WholeDecoder:
@@ -239,13 +242,8 @@ class WholeDecoder:
 
     def close(self, out: list[Event]) -> None:
         body = b"".join(self._parts).removeprefix(BOM)
-        self._completion.add(decode_chunk(body), out)
+        self._completion.add(decode_chunk(body), out, body)
         self._completion.end(out)
-
-
-def _entries(logprobs: Any) -> list[dict[str, Any]]:
-    entries = logprobs.get("content") if isinstance(logprobs, dict) else None
-    return [entry for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
 
 
 def _thinking(message: Message) -> str:

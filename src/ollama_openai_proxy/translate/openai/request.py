@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
 
 from ollama_openai_proxy.translate.openai.profile import Profile
+from ollama_openai_proxy.translate.openai.thinking import asked
 
-_EFFORTS = {True: "medium", "max": "high"}
+# What is said where a backend refuses JSON mode, or never ends in it, unless a message has the word.
+JSON_HINT = "Answer in JSON."
+_ANY_OBJECT = {"type": "json_schema", "json_schema": {"name": "schema", "schema": {"type": "object"}}}
 
 
 def encode(
@@ -21,33 +24,71 @@ def encode(
 ) -> bytes:
     """Return the JSON to send.
 
-    `body` is a completion's, with `max_tokens`. `extensions` are parameters beyond OpenAI's, by
-    Ollama's names; those that the backend does not take are left out.
+    `body` is a completion's, with `max_tokens`, and past `thinking` in the messages. `extensions` are parameters beyond
+    OpenAI's, by Ollama's names; those that the backend does not take are left out.
     """
-    shaped = dict(body)
-    is_chat = "messages" in shaped
-    if "max_tokens" in shaped and is_chat:  # plain completions know the old name only
-        shaped[profile.max_tokens] = shaped.pop("max_tokens")
+    model = str(body.get("model", ""))
+    refused = profile.refused(model)
+    shaped = {_spelled(name, profile): value for name, value in body.items() if name not in refused}
+    truncate = (extensions or {}).get("truncate")
     for name, value in (extensions or {}).items():
         if spelled := profile.extensions.get(name):
             shaped[spelled] = value
-    if think is not None and is_chat:
-        shaped.update(_thinking(think, profile))
+    if not profile.stream_options:
+        shaped.pop("stream_options", None)
+    if "messages" in shaped:
+        _shape_chat(shaped, profile)
+        shaped.update(profile.truncate.get(bool(truncate), {}) if truncate is not None else {})
+        if think is not None:
+            shaped.update(asked(think, profile.dialect(model)))
     return msgspec.json.encode(shaped)
 
 
-def _thinking(think: bool | str, profile: Profile) -> dict[str, Any]:
-    """Return how this backend is asked to think, or not to.
+def _spelled(name: str, profile: Profile) -> str:
+    return profile.seed if name == "seed" else name
 
-    `think` is True, False or a level. Where there is only `reasoning_effort`, False sends nothing:
-    models that can't think refuse the parameter, and many clients send False to every model.
-    """
-    effort = _EFFORTS.get(think, think)
-    if profile.thinking == "template":
-        arguments: dict[str, Any] = {"enable_thinking": bool(think)}
-        if isinstance(think, str):
-            arguments["reasoning_effort"] = effort
-        return {"chat_template_kwargs": arguments}
-    if profile.thinking == "reasoning":
-        return {"reasoning": {"effort": effort} if isinstance(think, str) else {"enabled": think}}
-    return {"reasoning_effort": effort} if think else {}
+
+def _shape_chat(shaped: dict[str, Any], profile: Profile) -> None:
+    """Say in the backend's words what only chats have: plain completions know the old names only."""
+    if "max_tokens" in shaped:
+        shaped[profile.max_tokens] = shaped.pop("max_tokens")
+    if shaped.get("logprobs") and profile.top_logprobs:
+        shaped["top_logprobs"] = max(shaped.get("top_logprobs", 0), profile.top_logprobs)
+    keeps = profile.names
+    messages = [
+        message if "thinking" not in message and (keeps or "name" not in message) else _message(message, profile)
+        for message in shaped["messages"]
+    ]
+    if shaped.get("response_format") == {"type": "json_object"}:
+        if profile.json_object == "schema":
+            shaped["response_format"] = _ANY_OBJECT
+        elif profile.json_object == "word" and not any(map(_mentions_json, messages)):
+            messages.insert(_after_system(messages), {"role": "system", "content": JSON_HINT})
+    shaped["messages"] = messages
+
+
+def _message(message: Mapping[str, Any], profile: Profile) -> Mapping[str, Any]:
+    """Return the message with past thinking where the backend takes it, and without what it refuses."""
+    shaped = dict(message)
+    thinking = shaped.pop("thinking", "")
+    if thinking and profile.thoughts:
+        shaped[profile.thoughts] = thinking
+    if not profile.names:
+        shaped.pop("name", None)
+    return shaped
+
+
+def _mentions_json(message: Mapping[str, Any]) -> bool:
+    said = message.get("content")
+    texts = [said] if isinstance(said, str) else [part.get("text", "") for part in said or ()]
+    return any("json" in text.lower() for text in texts)
+
+
+def _after_system(messages: Iterable[Mapping[str, Any]]) -> int:
+    """Return how many system prompts the conversation begins with."""
+    count = 0
+    for message in messages:
+        if message["role"] != "system":
+            break
+        count += 1
+    return count

@@ -7,7 +7,7 @@ https://platform.openai.com/docs/api-reference/chat. Fields that backends disagr
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -62,6 +62,17 @@ class Chunk(msgspec.Struct, gc=False):
     code: Any = None
 
 
+class Native(msgspec.Struct, gc=False):
+    """A chunk in llama.cpp's own shape, which `/infill` has."""
+
+    content: Any = None
+    stop: Any = None
+    stop_type: Any = None
+    completion_probabilities: Any = None
+
+
+Kind = TypeVar("Kind", Chunk, Native)
+_native = msgspec.json.Decoder(Native)
 _chunk = msgspec.json.Decoder(Chunk)
 
 
@@ -70,16 +81,29 @@ def decode_chunk(data: bytes) -> Chunk:
     try:
         return _chunk.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return _decode_leniently(data)
+        return _decode_leniently(data, Chunk)
 
 
-def _decode_leniently(data: bytes) -> Chunk:
+def native(data: bytes) -> list[Choice]:
+    """Return the choice of a chunk that has none of its own, where it is in llama.cpp's shape."""
+    try:
+        chunk = _native.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        chunk = _decode_leniently(data, Native)
+    if type(chunk.stop) is not bool or not isinstance(chunk.content, str):
+        return []
+    reason = ("length" if chunk.stop_type == "limit" else "stop") if chunk.stop else None
+    logprobs = {"content": chunk.completion_probabilities} if chunk.completion_probabilities else None
+    return [Choice(text=chunk.content, finish_reason=reason, logprobs=logprobs)]
+
+
+def _decode_leniently(data: bytes, kind: type[Kind]) -> Kind:
     """Take what only breaks the rules of text: bytes that are no UTF-8, halves of surrogate pairs.
 
     Some backends cut a character between two tokens. It is lost either way; the rest is not.
     """
     try:
         value = json.loads(data.decode("utf-8", "replace"))
-        return msgspec.convert(mend(value), Chunk)
+        return msgspec.convert(mend(value), kind)
     except (ValueError, msgspec.ValidationError, RecursionError):
         raise UpstreamBroken(INVALID) from None

@@ -1,0 +1,1 @@
+"""Go's templates: https://pkg.go.dev/text/template."""
