@@ -246,12 +246,19 @@ def test_placeholder_keys(proxy: Proxy, key: str) -> None:
         assert connection.getresponse().status == 200
 
 
-@pytest.mark.parametrize("path", ["/api/unknown", "/v1/systemone", "/nope", "/api/experimental/web_search"])
+@pytest.mark.parametrize("path", ["/api/unknown", "/v1/systemone", "/nope", "/api/web_search"])
 def test_unknown_path(http: httpx.Client, path: str) -> None:
     """What is not served is a plain 404: LM Studio's 200 for everything misleads clients (contract 1.2)."""
     response = http.get(path)
     assert (response.status_code, response.text) == (404, "404 page not found")
     assert response.headers["content-type"] == "text/plain"
+
+
+def test_wrong_method(http: httpx.Client) -> None:
+    """What is served to another method is a 405 that names it (contract 1.2, 5.18)."""
+    response = http.get("/api/experimental/web_search")
+    assert (response.status_code, response.text) == (405, "405 method not allowed")
+    assert (response.headers["content-type"], response.headers["allow"]) == ("text/plain", "POST")
 
 
 def test_one_chunk_for_each_line(http: httpx.Client) -> None:

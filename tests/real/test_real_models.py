@@ -4,6 +4,7 @@ by `context`."""
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import httpx
 import ollama
@@ -59,7 +60,7 @@ def test_context_continues_the_conversation(client: ollama.Client) -> None:
     """Contract 5.7: what `context` carries is read again: as many tokens as a chat of the same turns has."""
     first = client.generate(MODEL, "My cat is called Mia.", options=GREEDY)
     carried = client.generate(MODEL, "And my dog?", context=first.context, options=GREEDY)
-    turns = [
+    turns: list[dict[str, Any]] = [
         {"role": "user", "content": "My cat is called Mia."},
         {"role": "assistant", "content": first.response},
         {"role": "user", "content": "And my dog?"},
@@ -73,12 +74,14 @@ def test_context_continues_the_conversation(client: ollama.Client) -> None:
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
 def test_raw_log_probabilities(client: ollama.Client, stream: bool) -> None:
     """Contract 3.8: of a raw prompt, too, each token has its probability and as many others as were asked for."""
-    asked = {"raw": True, "logprobs": True, "top_logprobs": 2, "options": GREEDY}
-    reply = client.generate(MODEL, "One, two,", stream=stream, **asked)
-    parts = list(reply) if stream else [reply]
+    asked: dict[str, Any] = {"raw": True, "logprobs": True, "top_logprobs": 2, "options": GREEDY}
+    if stream:
+        parts = list(client.generate(MODEL, "One, two,", stream=True, **asked))
+    else:
+        parts = [client.generate(MODEL, "One, two,", **asked)]
     entries = [entry for part in parts for entry in part.logprobs or []]
 
-    assert "".join(entry.token for entry in entries) == "".join(part.response for part in parts)
+    assert "".join(entry.token for entry in entries) == "".join(part.response or "" for part in parts)
     assert all(entry.logprob <= 0 and len(entry.top_logprobs or []) == 2 for entry in entries)
 
 

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from support.lines import logged
 from support.proxy import Proxy, proxied
 
 JSON = "application/json; charset=utf-8"
@@ -76,3 +77,13 @@ async def test_other_methods(proxy: Proxy, method: str, path: str, allowed: str)
     """Contract 1.2: another method is a 405 with the one that there is."""
     answer = await proxy.ask(method, path)
     assert (answer.status, answer.header("allow")) == (405, allowed)
+
+
+async def test_log() -> None:
+    """Contract 5.17: who is told that nobody is signed in is one refused, and not one served."""
+    with logged() as lines:
+        async with proxied() as proxy:
+            await proxy.ask("POST", "/api/me")
+            await proxy.ask("POST", "/api/signout")
+        told = [line for line in lines.read() if line.get("status") == 401]
+    assert [(line["route"], line["outcome"]) for line in told] == [("/api/me", "auth"), ("/api/signout", "auth")]

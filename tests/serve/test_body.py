@@ -6,9 +6,15 @@ import asyncio
 import json
 
 import pytest
+from starlette.requests import Request
 from starlette.types import Message, Receive
 
-from ollama_openai_proxy.serve.body import Lingering
+from ollama_openai_proxy.errors import InvalidRequest
+from ollama_openai_proxy.observe.record import Record
+from ollama_openai_proxy.observe.tracing import UNTRACED
+from ollama_openai_proxy.serve.body import Lingering, Patience, read_body
+from ollama_openai_proxy.serve.ollama import render
+from ollama_openai_proxy.serve.recorder import Told
 from support.proxy import HELLO, chat, proxied
 from support.replies import HI
 
@@ -167,6 +173,61 @@ async def test_stalled_body_is_cut() -> None:
         raise AssertionError
 
     assert await told(Hurried(b"{}", 413), stalled) == (b"{}", [True, False])
+
+
+def asked(receive: Receive) -> Request:
+    return Request({"type": "http", "method": "POST", "headers": []}, receive)
+
+
+async def test_body_that_stalls_is_given_up() -> None:
+    """Everything that waits has a deadline: who begins a body and sends no more of it gets 408, RFC 9110, 15.5.9."""
+    parts = iter([{"type": "http.request", "body": b"{", "more_body": True}])
+
+    async def receive() -> Message:
+        for part in parts:
+            return part
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    with pytest.raises(InvalidRequest) as raised:
+        await read_body(asked(receive), 4096, Patience(0.01, 60))
+    assert (raised.value.status, raised.value.outcome) == (408, "client_timeout")
+
+
+async def test_body_that_drips_is_given_up() -> None:
+    """A body has a deadline as a whole, too: a byte now and then does not hold a request open for ever."""
+    received = 0
+
+    async def receive() -> Message:
+        nonlocal received
+        received += 1
+        await asyncio.sleep(0)
+        return {"type": "http.request", "body": b" ", "more_body": received < 1_000_000}
+
+    with pytest.raises(InvalidRequest) as raised:
+        await read_body(asked(receive), 2**31, Patience(60, 0.02))
+    assert (raised.value.status, raised.value.outcome) == (408, "client_timeout")
+    assert received > 1
+
+
+async def test_body_that_comes_slowly_is_read() -> None:
+    """Each part begins the wait anew: only the whole is limited then."""
+    parts = [b"a", b"b", b"c", b"d"]
+
+    async def receive() -> Message:
+        await asyncio.sleep(0.25)
+        return {"type": "http.request", "body": parts.pop(0), "more_body": len(parts) > 0}
+
+    assert await read_body(asked(receive), 4096, Patience(0.9, 60)) == b"abcd"
+
+
+def test_answer_to_who_was_too_slow() -> None:
+    """RFC 9110, 15.5.9: a 408 closes the connection, for the rest of the body may still come."""
+    error = InvalidRequest("x", status=408, outcome="client_timeout")
+    scope = {"type": "http", "path": "/api/chat", "told": Told(Record("id-1"), UNTRACED, lambda: None)}
+    response = render(scope, error)
+    assert isinstance(response, Lingering)
+    assert (response.status_code, response.headers["connection"], response.body) == (408, "close", b'{"error":"x"}')
 
 
 async def told(response: Lingering, receive: Receive) -> tuple[bytes, list[bool]]:

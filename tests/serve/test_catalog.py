@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import pytest
 
 from ollama_openai_proxy.deadlines import Timeouts
-from ollama_openai_proxy.errors import ModelNotFound, UpstreamError
+from ollama_openai_proxy.errors import ModelNotFound, UpstreamError, UpstreamTimeout
 from ollama_openai_proxy.serve.catalog import Catalog
 from ollama_openai_proxy.translate.models import Model
 from ollama_openai_proxy.upstream import Upstream
@@ -89,7 +89,7 @@ BAD: dict[str, Sequence[Step]] = {
     "H28 404": body({"detail": "Not Found"}, 404),
     "H28 401": body({"error": {"message": "no key"}}, 401),
     "H28 page": body(b"<html>", 200, "Content-Type: text/html"),
-    "H28 no list": body({"data": None}),
+    "H28 no list": body({"data": "m"}),
     "H28 half": (Status(200, "Content-Length: 100"), Send(b'{"data":['), Close()),
     "H28 too big": (Status(200, "Transfer-Encoding: chunked"), Flood(b" " * 1_000_000, 17), Hold()),
     "dropped": (Close(),),
@@ -253,3 +253,25 @@ async def test_latest(forwards: bool) -> None:
         await catalog.update()
         assert catalog.latest(used) is (used if forwards else None)
         assert catalog.latest(alias) is None
+
+
+async def test_nothing_is_made_anew_while_nothing_changes() -> None:
+    """R19: thousands of models cost a client nothing that an unchanged list has cost before."""
+    async with Backend() as backend:
+        backend.script(MODELS, listed("a", "b"), listed("a", "b"), listed("a"))
+        async with catalog_of(backend) as catalog:
+            first = await catalog.models()
+            await catalog.update()
+            assert await catalog.models() is first
+            await catalog.update()
+            assert [model.id for model in await catalog.models()] == ["a"]
+
+
+async def test_nothing_is_told_of_a_model_while_no_list_has_come() -> None:
+    """5.6: of a backend that does not even answer nobody knows what it has: an error, and no made up model."""
+    async with Backend() as backend:
+        backend.script(MODELS, (Hold(),))
+        async with catalog_of(backend) as catalog:
+            with pytest.raises(UpstreamTimeout):
+                await catalog.find("m", asks=False)
+            assert (await catalog.find("m")).upstream_id == "m"

@@ -21,6 +21,8 @@ async def test_two_models_of_one_name_are_shown_once() -> None:
             assert sorted(entry["name"] for entry in entries) == ["x:latest", "y:latest"]
             for name in ("x", "x:latest"):
                 await proxy.chat(name)
+            (running,) = (await proxy.ask("GET", "/api/ps")).json["models"]  # 5.5: shown by that name, once
+            assert running["name"] == "x:latest"
         assert [request.json["model"] for request in backend.posts] == ["x", "x:latest"]
 
 

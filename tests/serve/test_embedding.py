@@ -279,3 +279,22 @@ async def test_large_answer() -> None:
     vectors = [(number, [float(number == column) for column in range(1000)]) for number in range(500)]
     response = await embed(reply(*vectors), ["a"] * 500)
     assert response.json["embeddings"] == [vector for _, vector in vectors]
+
+
+@pytest.mark.parametrize("path", ["/api/embed", "/api/embeddings"])
+async def test_error_with_half_a_character(path: str) -> None:
+    """RFC 8259, 8.2: a backend's error may hold what UTF-8 can't; it is told all the same, with a sign in its place."""
+    async with proxied() as proxy:
+        proxy.upstream.script("m", body(rb'{"error":{"message":"no \ud83d here"}}', 500))
+        response = await proxy.ask("POST", path, {"model": "m", "input": "a", "prompt": "a"})
+        assert (response.status, response.json) == (500, {"error": "no \ufffd here"})
+
+
+@pytest.mark.parametrize("path", ["/api/embed", "/api/embeddings"])
+async def test_option_of_a_wrong_type(path: str) -> None:
+    """Contract 4: an option of a wrong type is refused, on routes where none changes anything, too; nobody is asked."""
+    async with proxied() as proxy:
+        asked = {"model": "m", "input": "a", "prompt": "a", "options": {"temperature": "hot"}}
+        response = await proxy.ask("POST", path, asked)
+        error = {"error": 'option "temperature" must be of type float32'}
+        assert (response.status, response.json, proxy.upstream.posts) == (500, error, [])

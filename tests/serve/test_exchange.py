@@ -9,9 +9,11 @@ import time
 import pytest
 
 from ollama_openai_proxy.call import Call
-from ollama_openai_proxy.main import create_upstream
+from ollama_openai_proxy.main import Process, create_app, create_upstream
 from ollama_openai_proxy.observe.metrics import Metrics
 from ollama_openai_proxy.observe.pulse import Pulse
+from ollama_openai_proxy.observe.record import Record
+from ollama_openai_proxy.observe.tracing import Headers, PassedOn, Trace
 from ollama_openai_proxy.serve.exchange import FINISH_GRACE, Exchange
 from ollama_openai_proxy.serve.server import serving
 from ollama_openai_proxy.translate.ollama.reply import CHAT, Reply, ReplyEncoder
@@ -108,7 +110,8 @@ async def test_status_waits_for_the_upstream(stream: bool) -> None:
         barrier.set()
         response = await client.response()
         assert (response.status, response.json) == (400, {"error": "too long"})
-        assert response.all("content-type") == ["application/json; charset=utf-8"]
+        # Contract 1.3, 1.10: an error in place of the first line has no charset in its type.
+        assert response.all("content-type") == ["application/json" if stream else "application/json; charset=utf-8"]
 
 
 ENDINGS: dict[str, tuple[Step, ...]] = {
@@ -224,3 +227,45 @@ async def test_rest_under_load() -> None:
     assert "".join(line["message"]["content"] for line in response.lines) == "abcd"
     assert response.lines[-1]["done"] is True
     assert len(response.chunks) == 2
+
+
+class Noting(PassedOn):
+    """A tracer and its only trace, which note what the upstream is asked for."""
+
+    trace_id = ""
+
+    def __init__(self) -> None:
+        self.operations: list[str] = []
+
+    def begin(self, record: Record, traceparent: str | None, tracestate: str | None) -> Trace:
+        return self
+
+    def call(self, operation: str) -> Headers:
+        self.operations.append(operation)
+        return ()
+
+    def end(self, record: Record) -> None:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("profile", "fields", "path", "operation"),
+    [
+        ("auto", {}, "/v1/chat/completions", "chat"),
+        ("auto", {"raw": True}, "/v1/completions", "text_completion"),
+        ("auto", {"suffix": "b"}, "/v1/completions", "text_completion"),
+        ("mistral", {"suffix": "b"}, "/v1/fim/completions", "text_completion"),
+        ("llamacpp", {"suffix": "b"}, "/infill", "text_completion"),
+    ],
+)
+async def test_operation(profile: str, fields: dict[str, object], path: str, operation: str) -> None:
+    """OpenTelemetry's `gen_ai.operation.name`: what is no chat is a text completion, whatever its route is called."""
+    tracer = Noting()
+    async with Upstream() as backend:
+        backend.script("m", body(completion("Hi")))
+        app = create_app(sealed(openai_api_base_url=backend.url, upstream_profile=profile), Process(tracer))
+        async with serving(app, app.state.lifecycle) as url, RawClient(url) as client:
+            await client.ask("POST", "/api/generate", {"model": "m", "prompt": "a", "stream": False, **fields})
+            await client.response()
+        assert [post.path for post in backend.posts] == [path]
+    assert tracer.operations == [operation]

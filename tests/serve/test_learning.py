@@ -208,3 +208,32 @@ async def test_what_other_sources_said_is_forgotten() -> None:
         learning.follow(())
         assert not await learning.ask()
         assert learning.applied([Model("m")]) == [Model("m")]
+
+
+async def test_suffix_to_a_backend_that_does_not_speak_of_it() -> None:
+    """5.7, step 9: llama.cpp tells all else of a model; whether that fills in it says when it is asked."""
+    async with Backend() as backend:
+        backend.models = [LLAMACPP | {"capabilities": ["completion"]}]
+        backend.script("/props", body(PROPS | {"chat_template": "x", "chat_template_caps": {"supports_tools": True}}))
+        backend.script("m", body({"error": {"code": 501, "message": "no infill", "type": "not_supported"}}, 501))
+        async with running_proxy(backend.url) as url:
+            proxy = Proxy(url, backend)
+            assert (await once(proxy, "vision"))["capabilities"] == ["completion", "tools", "vision"]
+            thinking = await proxy.chat(think=True)
+            assert (thinking.status, thinking.json) == (400, {"error": '"m" does not support thinking'})
+            filled = await proxy.ask("POST", "/api/generate", {"model": "m", "prompt": "a", "suffix": "b"})
+            refused = {"error": "registry.ollama.ai/library/m:latest does not support insert"}
+            assert (filled.status, filled.json) == (400, refused)
+        assert [request.path for request in backend.posts] == ["/infill"]
+
+
+@pytest.mark.parametrize("odd", ["a page", "another shape", "too big", "elsewhere"])
+async def test_what_is_no_description_is_not_fetched_again_and_again(odd: str) -> None:
+    """What has something else there will have it in a minute too: megabytes of it are not fetched for each list."""
+    async with Backend() as backend, Upstream(backend.url, "", Timeouts(), user_agent="test") as upstream:
+        backend.script("/props", BAD[odd])
+        learning = Learning(upstream, Clock())
+        for _ in range(3):
+            learning.follow((source("/props"),))
+            await learning.ask()
+        assert paths(backend) == ["/props"]

@@ -166,3 +166,12 @@ async def test_basename() -> None:
         response = await proxy.ask("POST", "/api/show", {"model": "M"}, "User-Agent: GitHubCopilotChat/0.41.0")
         assert response.json["model_info"]["general.basename"] == "M"
         assert "general.basename" not in (await shown(proxy, "M"))["model_info"]
+
+
+async def test_tags_follow_the_list() -> None:
+    """5.4: what was answered once is answered no longer when anything has changed."""
+    async with proxied() as proxy:
+        for name in ("one", "two"):
+            assert (await proxy.ask("POST", "/api/copy", {"source": "m", "destination": name})).status == 200
+            entries = (await proxy.ask("GET", "/api/tags")).json["models"]
+            assert f"{name}:latest" in {entry["name"] for entry in entries}

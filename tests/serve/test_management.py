@@ -207,6 +207,19 @@ async def test_audit() -> None:
     assert not {word for word in ("secret-of-a-prompt", "u-name", "p-word") if word in lines.text()}
 
 
+async def test_log_of_requests() -> None:
+    """The log names what was made, and not what it was made of; a blob that is not there was not found."""
+    with logged() as lines:
+        async with proxied() as proxy:
+            await proxy.ask("POST", "/api/create", {"model": "y", "from": "m"})
+            await proxy.ask("HEAD", f"/api/blobs/{DIGEST}")
+        told = [line for line in lines.read() if line["message"] == "exchange"]
+    assert [(line.get("model"), line["status"], line["outcome"]) for line in told[1:]] == [
+        ("y:latest", 200, "ok"),
+        (None, 404, "not_found"),
+    ]
+
+
 async def test_while_there_is_no_list() -> None:
     """While the backend never told its models, what is no alias is neither there nor missing: the answer says why."""
     async with running_proxy("http://127.0.0.1:1/v1") as url, Upstream() as unused:

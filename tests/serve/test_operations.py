@@ -130,6 +130,11 @@ async def test_page_of_its_own() -> None:
         assert b"ollama_proxy_build_info" in (await get(url, "/metrics")).body
         for path in ("/", "/api/tags", "/live"):
             assert (await get(url, path)).status == 404
+        async with RawClient(url) as client:
+            await client.ask("POST", "/metrics")
+            response = await client.response()
+        assert (response.status, response.body) == (405, b"405 method not allowed")
+        assert response.all("allow") == ["HEAD, GET"]
 
 
 async def test_clients_add_no_series() -> None:

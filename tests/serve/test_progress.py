@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from support.proxy import proxied
+from support.lines import logged
+from support.proxy import Proxy, proxied, running_proxy
+from support.scripted import Upstream
+from support.steps import Send, Status
 
 
 async def test_streamed() -> None:
@@ -42,3 +45,21 @@ async def test_failed_before_the_first_line() -> None:
             answer = await proxy.ask("POST", "/api/create", {"model": "n", "stream": stream})
             assert (answer.status, answer.header("content-type")) == (400, "application/json")
             assert answer.json == {"error": "neither 'from' or 'files' was specified"}
+
+
+async def test_when_to_come_again() -> None:
+    """A backend that says when it may be asked again says so to the client, where the failure is a status."""
+    async with Upstream() as upstream:
+        upstream.script("/v1/models", (Status(503, "Retry-After: 7", "Content-Length: 2"), Send(b"{}")))
+        async with running_proxy(upstream.url) as url:
+            answer = await Proxy(url, upstream).ask("POST", "/api/pull", {"model": "m", "stream": False})
+            assert (answer.status, answer.header("retry-after")) == (503, "7")
+
+
+async def test_log() -> None:
+    """A failure that is told under 200 is none the less a failure in the log."""
+    with logged() as lines:
+        async with proxied() as proxy:
+            await proxy.ask("POST", "/api/pull", {"model": "no"})
+        told = [line for line in lines.read() if line.get("route") == "/api/pull"]
+    assert [(line["status"], line["outcome"], line["err_class"]) for line in told] == [(200, "not_found", "ProxyError")]

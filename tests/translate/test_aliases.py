@@ -65,3 +65,24 @@ def test_an_alias_of_a_model_that_has_another_name_upstream() -> None:
 def test_no_aliases() -> None:
     """Then clients see what the backend has."""
     assert with_aliases([BASE], []) == [BASE]
+
+
+def test_aliases_of_models_of_one_upstream_have_the_facts_of_their_own() -> None:
+    """Section 5 of clients.md: an alias is what it was made from, through other aliases too, not its neighbour."""
+    models = [Model(f"m{length}", upstream="gpt", context_length=length) for length in (1, 2, 3)]
+    aliases = [
+        Alias("a:latest", "gpt", 1, parent="b:latest"),
+        Alias("b:latest", "gpt", 1, parent="m2:latest"),
+        Alias("c:latest", "gpt", 1, parent="d:latest"),
+        Alias("d:latest", "gpt", 1, parent="c:latest"),  # each was made anew, from the other
+        Alias("e:latest", "gone", 1, parent="m1:latest"),
+    ]
+    found = {model.id: model.context_length for model in with_aliases(models, aliases)}
+    assert (found["a"], found["b"], found["c"], found["d"], found["e"]) == (2, 2, 3, 3, None)
+
+
+def test_what_its_maker_lists_is_whole() -> None:
+    """Contract 5.13: capabilities that were given are all that there are, whatever the backend left open."""
+    base = Model("llama3", capabilities=("completion",), unsaid=("insert",))
+    assert applied(Alias("a:latest", "llama3", 1), base).unsaid == ("insert",)
+    assert applied(Alias("a:latest", "llama3", 1, capabilities=("completion",)), base).unsaid == ()

@@ -15,14 +15,15 @@ from ollama_openai_proxy.translate.models import Preset
 PRESET = Preset("Be brief.", "{{ .Prompt }}", ("MIT",), {"stop": ["a"], "seed": 1}, ({"role": "user", "content": "é"},))
 ALIAS = Alias("short:latest", "gpt", 1000, "gpt:latest", PRESET, 1, 2, "llama", "Q4_0", 7, ("completion",))
 TEXT = st.text(min_size=1, max_size=10)
+SHORT = st.text(max_size=10)
 ALIASES = st.lists(
     st.builds(
         Alias,
-        TEXT,
+        TEXT.map("{}:1b".format),
         TEXT,
         st.integers(0, 2**40),
-        st.text(),
-        st.builds(Preset, st.text(), st.text(), st.tuples(st.text()), st.dictionaries(TEXT, st.integers(0, 9))),
+        SHORT,
+        st.builds(Preset, SHORT, SHORT, st.tuples(SHORT), st.dictionaries(TEXT, st.integers(0, 9), max_size=3)),
         st.none() | st.integers(0, 2**40),
     ),
     max_size=4,
@@ -81,7 +82,9 @@ def test_round_trip(aliases: list[Alias]) -> None:
         b'{"version": 1, "aliases": {}}',
         b'{"version": 1, "aliases": [{"name": "a"}]}',
         b'{"version": 1, "aliases": [{"name": "", "upstream": "b", "modified": 1}]}',
-        b'{"version": 1, "aliases": [{"name": "a", "upstream": "", "modified": 1}]}',
+        b'{"version": 1, "aliases": [{"name": "a:b", "upstream": "", "modified": 1}]}',
+        b'{"version": 1, "aliases": [{"name": "a", "upstream": "b", "modified": 1}]}',
+        b'{"version": 1, "aliases": [{"name": "a:b/c", "upstream": "b", "modified": 1}]}',
         encode([Alias("a:b", "c", 1), Alias("A:B", "c", 1)]),
         pytest.param(b'{"version": 1, "aliases": ' + b"[" * 100_000, id="deep"),
     ],

@@ -94,6 +94,11 @@ def test_first_entry_wins() -> None:
         ("llama*", "meta/llama3.1", False),
         ("a.c", "abc", False),
         ("@cf/meta/llama", "@cf/meta/llama", True),
+        ("org/model[1]", "org/Model[1]", True),
+        ("org/model[1]", "org/model1:free", True),
+        ("org/model[[]1]", "org/model[1]", True),
+        ("[a-c]*z[", "bz[", True),
+        ("[*]x*", "ax", False),
     ],
 )
 def test_match(match: str, name: str, matches: bool) -> None:
@@ -120,6 +125,25 @@ def test_alias_of_one_of_several() -> None:
 def test_alias_of_nobody() -> None:
     """While the backend has no such model there is no alias for it, either."""
     assert applied(entry('alias = "a"', "nope"), GPT) == {"gpt-4o": GPT}
+
+
+def test_alias_of_a_model_that_the_file_makes() -> None:
+    """An alias is for the model that clients get under the name, that of another entry too, and has all that it has."""
+    coder = entry('upstream = "gpt-4o-2024"\nsystem = "Code."', "gpt-4o")
+    for text in (coder + entry('alias = "c"', "GPT-4o:latest"), entry('alias = "c"', "gpt-4o") + coder):
+        found = applied(text + entry('alias = "d"\nsize = 4', "c"), GPT)
+        assert set(found) == {"gpt-4o", "c", "d"}
+        for name, parent in (("c", "gpt-4o:latest"), ("d", "c:latest")):
+            assert (found[name].upstream_id, found[name].parent) == ("gpt-4o-2024", parent)
+            assert found[name].preset.system == "Code."
+        assert found["d"].size == 4
+
+
+def test_capabilities_of_the_file_are_whole() -> None:
+    """docs/models.md: what is not in the list is refused, whatever the backend left open."""
+    told = Model(id="m", capabilities=("completion",), unsaid=("insert",))
+    assert applied(entry('capabilities = ["completion"]\noverride = true'), told)["m"].unsaid == ()
+    assert applied(entry('capabilities = ["tools"]'), told)["m"] == told
 
 
 def test_alias_hides() -> None:

@@ -10,8 +10,7 @@ from ollama_openai_proxy.errors import ProxyError, UpstreamBroken, UpstreamRefus
 from ollama_openai_proxy.translate.events import Facts, Usage
 from ollama_openai_proxy.translate.ollama.errors import error_record
 from ollama_openai_proxy.translate.ollama.reply import CHAT, GENERATE, Reply, ReplyEncoder, Shape
-from ollama_openai_proxy.translate.openai.reply import MAX_BODY
-from ollama_openai_proxy.translate.translator import ReplyTranslator, WholeTranslator
+from ollama_openai_proxy.translate.translator import MAX_VECTORS, ReplyTranslator, WholeTranslator
 from support.decoding import (
     ARRIVED,
     CREATED_AT,
@@ -259,10 +258,15 @@ def test_a_read_that_is_refused_is_a_failure() -> None:
 
 
 def test_a_body_that_is_too_large_is_a_failure_before_its_end() -> None:
-    """F11: 64 MiB, not one byte more, and not only when it has been read to the end."""
+    """F11: not one byte more than the limit, and not only when it has been read to the end.
+
+    OpenAI takes 2,048 texts at once, and its largest vectors have 3,072 numbers: with 17 digits, sign, exponent and
+    comma each they fit.
+    """
     translator = whole()
     part = bytes(2**20)
-    for _ in range(MAX_BODY // len(part)):
+    assert 2048 * 3072 * len("-0.012345678901234567,") <= MAX_VECTORS
+    for _ in range(MAX_VECTORS // len(part)):
         translator.feed(part, 1)
     fits = translator.failure is None
     translator.feed(b"x", 1)

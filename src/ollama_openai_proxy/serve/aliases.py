@@ -111,7 +111,7 @@ class Aliases:
             self._all, self._seen = (), None
         except (OSError, ValueError) as error:
             if not self._told:
-                _log.error("the aliases can't be read: %s", _reason(error))
+                _log.error("the file of all aliases %s", _reason(error))
             self._told = True
             if isinstance(error, ValueError):  # no request is to read again what is as bad as it was
                 self._seen = seen

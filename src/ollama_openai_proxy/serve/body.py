@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from contextlib import suppress
+from typing import NamedTuple
 
 from fastapi import Request, Response
 from starlette.requests import ClientDisconnect
@@ -13,26 +14,43 @@ from starlette.types import Message, Receive, Scope, Send
 from ollama_openai_proxy.errors import InvalidRequest
 
 TOO_LARGE = "request body too large"
-UNREAD = "too_large"  # the outcome of a request whose body was not read to its end
+TOO_SLOW = "timed out waiting for the request body"
+UNREAD = frozenset({"too_large", "client_timeout"})  # the outcomes of requests whose bodies were not read to the end
 # What is still read of a body that was refused, and thrown away: a client that sends before it reads
 # would find its connection reset, and no answer.
 _LINGER_BYTES = 64 * 1024 * 1024
 
 
-async def read_body(request: Request, limit: int) -> bytes:
-    """Return the body. Raises InvalidRequest when it exceeds `limit` bytes or is never finished."""
+class Patience(NamedTuple):
+    """Seconds: until the next part of a body, and until its end. Images over a slow line take minutes."""
+
+    idle: float
+    whole: float
+
+
+_PATIENCE = Patience(60, 600)
+
+
+async def read_body(request: Request, limit: int, patience: Patience = _PATIENCE) -> bytes:
+    """Return the body. Raises InvalidRequest when it exceeds `limit` bytes, takes too long or is never finished."""
     if int(request.headers.get("content-length") or 0) > limit:
-        raise InvalidRequest(TOO_LARGE, status=413, outcome=UNREAD)
+        raise InvalidRequest(TOO_LARGE, status=413, outcome="too_large")
     parts: list[bytes] = []
     size = 0
+    now = asyncio.get_running_loop().time
+    end = now() + patience.whole
     try:
-        async for part in request.stream():
-            parts.append(part)
-            size += len(part)
-            if size > limit:
-                raise InvalidRequest(TOO_LARGE, status=413, outcome=UNREAD)
+        async with asyncio.timeout(patience.idle) as deadline:
+            async for part in request.stream():
+                parts.append(part)
+                size += len(part)
+                if size > limit:
+                    raise InvalidRequest(TOO_LARGE, status=413, outcome="too_large")
+                deadline.reschedule(min(now() + patience.idle, end))
     except ClientDisconnect:
         raise InvalidRequest("request canceled", status=499, outcome="client_abort") from None
+    except TimeoutError:
+        raise InvalidRequest(TOO_SLOW, status=408, outcome="client_timeout") from None
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
 

@@ -14,7 +14,7 @@ import msgspec
 
 from ollama_openai_proxy.call import Call
 from ollama_openai_proxy.errors import ModelNotFound, ProxyError, UpstreamTimeout
-from ollama_openai_proxy.serve.aliases import Aliases
+from ollama_openai_proxy.serve.aliases import Aliases, Table
 from ollama_openai_proxy.serve.learning import Learning
 from ollama_openai_proxy.translate.aliases import with_aliases
 from ollama_openai_proxy.translate.models import Directory, Model, check_source, without_source
@@ -64,6 +64,8 @@ class Catalog:
         self._forward_unknown = forward_unknown
         self._learning = Learning(upstream)
         self._listed: tuple[Model, ...] = ()  # the backend's, as its list has them
+        self._own: tuple[Model, ...] = ()
+        self._joined: Table | None = None
         self._join()
         self._asking = asyncio.Lock()  # for the list
         self._asked = float("-inf")  # when that last ended, and how
@@ -115,7 +117,8 @@ class Catalog:
     async def _fetch(self) -> None:
         try:
             body = await self._upstream.fetch(Call("/models"), _MAX_LIST, _LIST_SECONDS)
-            self._take(catalog.decode(body), body)
+            # thousands of models take a while, in which others are answered
+            self._take(await asyncio.to_thread(catalog.decode, body), body)
         except ProxyError as error:
             self._asked, self._problem = time.monotonic(), error
             raise
@@ -153,9 +156,12 @@ class Catalog:
         return self._all
 
     def _join(self) -> None:
-        self._joined = self._aliases.current()
-        self._own = tuple(self._learning.applied(self._listed))
-        self._all = Directory(with_aliases(self._models_file.apply(self._own), self._joined))
+        """Put together what is known; if nothing has changed all stays as it is, to the object."""
+        own, joined = tuple(self._learning.applied(self._listed)), self._aliases.current()
+        if self._joined is joined and self._own == own:
+            return
+        self._own, self._joined = own, joined
+        self._all = Directory(with_aliases(self._models_file.apply(own), joined))
 
     def knows(self, model: Model) -> bool:
         """Whether the model is one of the list, and not only a name that was handed on."""
@@ -184,8 +190,8 @@ class Catalog:
         if model := self._directory.find(name):
             return model
         check_source(name)
-        if not asks and self._failure:
-            raise self._failure
+        if not asks and not self._loaded.is_set():
+            raise self._failure or UpstreamTimeout("the upstream did not answer in time")
         if self._hands_on:
             return Model(id=without_source(name).removesuffix(":latest"))
         self._wanted.set()  # it may be new

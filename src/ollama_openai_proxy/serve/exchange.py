@@ -22,7 +22,12 @@ FINISH_GRACE = 2.0
 # How long, at the end of the process, a client may take to take the record that tells why its stream ends.
 LAST_WORDS = 2.0
 
-_OPERATIONS = {"/completions": "text_completion", "/embeddings": "embeddings"}
+_OPERATIONS = {
+    "/completions": "text_completion",
+    "/infill": "text_completion",
+    "/fim/completions": "text_completion",
+    "/embeddings": "embeddings",
+}
 
 OnOpen = Callable[[], Callable[[], None] | None]
 

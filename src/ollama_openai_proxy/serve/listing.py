@@ -10,8 +10,8 @@ from fastapi.responses import PlainTextResponse
 from ollama_openai_proxy.errors import ModelNotFound
 from ollama_openai_proxy.serve.handlers import Handlers, Route, Services, json_answer
 from ollama_openai_proxy.serve.recorder import record_of
-from ollama_openai_proxy.translate.models import tagged
-from ollama_openai_proxy.translate.ollama import catalog, request, wire
+from ollama_openai_proxy.translate.models import Model, tagged
+from ollama_openai_proxy.translate.ollama import catalog, names, request, wire
 from ollama_openai_proxy.translate.ollama.show import show
 
 
@@ -22,6 +22,7 @@ class Listing(Handlers):
         """`version`: the Ollama version to report; `default_context`: tokens, where nobody tells the context length."""
         super().__init__(services)
         self._default_context = default_context
+        self._tags: tuple[tuple[Model, ...], bytes] = (), catalog.tags((), 0, default_context)
         self._version = f'{{"version":"{version}"}}'.encode()
 
     def routes(self) -> tuple[Route, ...]:
@@ -42,7 +43,9 @@ class Listing(Handlers):
     async def tags(self, request: Request) -> Response:
         with record_of(request.scope).waiting():
             models = await self.services.models.models()
-        return json_answer(catalog.tags(models, self.services.models.first_seen, self._default_context))
+        if self._tags[0] is not models:  # the same ones until anything changes
+            self._tags = models, catalog.tags(models, self.services.models.first_seen, self._default_context)
+        return json_answer(self._tags[1])
 
     async def ps(self, request: Request) -> Response:
         loaded = self.services.loaded.current(self.services.models.latest)
@@ -54,7 +57,8 @@ class Listing(Handlers):
         try:
             model = await self.find(name, http, asks=False)
         except ModelNotFound:
-            raise ModelNotFound(tagged(name)) from None
+            parsed = names.parse(name)
+            raise ModelNotFound(parsed.display if parsed else tagged(name)) from None
         agent = http.headers.get("user-agent", "")
         first_seen = self.services.models.first_seen
         return json_answer(show(model, asked, first_seen, self._default_context, name=name, user_agent=agent))

@@ -169,11 +169,7 @@ class Management(Handlers):
     async def _listed(self, name: str) -> Model | None:
         """Return the model that each other request by this name would get; None: it is not in the last list."""
         models = self.services.models
-        if not Directory(await models.models()).find(name):
-            return None
-        with suppress(ModelNotFound):  # an alias that has just been deleted
-            return await models.find(name, asks=False)
-        return None
+        return await models.find(name, asks=False) if Directory(await models.models()).find(name) else None
 
     async def _destination(self, name: str, invalid: str) -> str:
         """Return the name under which a new alias is kept. Raises InvalidRequest with the text `invalid`."""

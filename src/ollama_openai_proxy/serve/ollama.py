@@ -51,8 +51,10 @@ def on_error(http: Request, error: Exception) -> Response:
 
 def render(scope: Scope, error: ProxyError) -> Response:
     """Return an error in Ollama's words."""
-    kind = Lingering if error.outcome == UNREAD else Response
+    kind = Lingering if error.outcome in UNREAD else Response
     response = json_answer(error_body(error, scope["path"]), status(error, scope["path"]), kind)
+    if record_of(scope).streamed:
+        response.headers["Content-Type"] = "application/json"  # as Ollama, where lines were to come (contract 1.10)
     if error.retry_after is not None:
         response.headers["Retry-After"] = str(error.retry_after)
     return response

@@ -138,7 +138,8 @@ class Recorder:
         record = record_of(scope)
         try:
             await self._app(scope, receive, send)
-            # Only the rules on origins and hosts say 403, and they stand before another port's pages, too.
+            # Handlers that say 403 tell their own outcome. The rules on origins and hosts do not: they
+            # stand before another port's pages, too.
             record.outcome = record.outcome or ("auth" if record.status == 403 else "ok")
         except Exception as error:  # noqa: BLE001  # the outermost edge: nobody else answers
             _log.exception("internal error")

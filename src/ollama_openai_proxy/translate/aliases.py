@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from ollama_openai_proxy.translate.models import NO_PRESET, Model, Preset
+from ollama_openai_proxy.translate.models import NO_PRESET, Model, Preset, tagged
 
 
 class Alias(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -96,6 +96,6 @@ def decode(data: bytes) -> tuple[Alias, ...]:
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         raise ValueError("is damaged: it is not what the proxy wrote") from None
     names = [alias.name.casefold() for alias in aliases]
-    if len({*names}) < len(names) or not all(alias.name and alias.upstream for alias in aliases):
-        raise ValueError("is damaged: two aliases have one name, or one has none")
+    if len({*names}) < len(names) or not all(alias.name == tagged(alias.name) and alias.upstream for alias in aliases):
+        raise ValueError("is damaged: two aliases have one name, or one has none or no tag")
     return aliases

@@ -97,21 +97,23 @@ class ModelsFile:
         own: dict[str, tuple[Model, tuple[str, ...]]] = {}  # each with its names, under which entries may be for it
         for entry in self.entries:
             if entry.upstream:
-                base = by_id.get(entry.upstream) or directory.find(entry.match) or Model(entry.upstream)
-                model = _renamed(base, entry.match, entry.upstream)
+                known = by_id.get(entry.upstream) or directory.find(entry.match) or Model(entry.upstream)
+                model = _renamed(known, entry.match, entry.upstream)
                 own[model.name.casefold()] = model, (names := (model.id, entry.upstream))
                 yield self._described(model, *names)
         for entry in self.entries:
             if not entry.aliases:
                 continue
-            base, names = own.get(tagged(entry.match).casefold(), (directory.find(entry.match), ()))
-            if base is None:  # there is none that an alias could be for
+            if found := own.get(tagged(entry.match).casefold()):
+                base, more = found
+            elif listed := directory.find(entry.match):
+                base, more = listed, (listed.id, listed.upstream_id)
+            else:  # there is none that an alias could be for
                 continue
             for alias in entry.aliases:
                 model = msgspec.structs.replace(_renamed(base, alias, base.upstream_id), parent=base.name)
-                all_names = (model.id, *(names or (base.id, base.upstream_id)))
-                own[model.name.casefold()] = model, all_names
-                yield self._described(model, *all_names)
+                own[model.name.casefold()] = model, (model.id, *more)
+                yield self._described(model, model.id, *more)
 
     def _described(self, model: Model, *names: str) -> Model:
         """Return the model with what the entries for these names say, those for the first name first."""

@@ -20,7 +20,7 @@ def escape_separators(json: bytes) -> bytes:
 def mend(value: Any) -> Any:
     """Return the JSON value with U+FFFD for halves of surrogate pairs, which UTF-8 can't hold."""
     if isinstance(value, str):
-        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        return value if value.isascii() else value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     if isinstance(value, dict):
         return {mend(key): mend(item) for key, item in value.items()}
     if isinstance(value, list):

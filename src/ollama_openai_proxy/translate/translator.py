@@ -10,7 +10,10 @@ from typing import Protocol
 
 from ollama_openai_proxy.errors import ProxyError, UpstreamBroken, UpstreamError
 from ollama_openai_proxy.translate.events import Event, Facts, Usage
-from ollama_openai_proxy.translate.openai.reply import EMPTY, MAX_BODY, Decoder, decoder_for, tells
+from ollama_openai_proxy.translate.openai.reply import EMPTY, Decoder, decoder_for, tells
+
+# Bytes of a reply with vectors: 2,048 of them with 3,072 numbers each, all printed with 17 digits, are 145 million.
+MAX_VECTORS = 160 * 1024 * 1024
 
 
 class Translator(Protocol):
@@ -159,7 +162,7 @@ class WholeTranslator:
     def feed(self, read: bytes, elapsed: int) -> bytes:
         self._size += len(read)
         try:
-            if self._size > MAX_BODY:
+            if self._size > MAX_VECTORS:
                 raise UpstreamBroken("the upstream's response is too large")
             self._take(read)
         except UpstreamError as error:

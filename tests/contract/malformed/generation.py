@@ -133,7 +133,7 @@ MESSAGES = [
     ),
     call("arguments text", "Value looks like object, but can't find closing '}' symbol", f'{{"x": "{CANARY}"}}'),
     *(message(name, error, images=[image]) for name, image, error in IMAGES),
-    *(message(f"role {role!r}", "invalid message role", role=role) for role in ("", "robot", "users", CANARY)),
+    *(message(f"role {role!r}", "invalid message role", role=role) for role in ("", " ")),
     CHAT.row(
         "images before the model", 400, f"{BASE64} 4", model="nope", messages=[{"role": "user", "images": ["data:"]}]
     ),

@@ -72,3 +72,11 @@ def test_unknown_capabilities() -> None:
     """Nothing is invented: where nobody lists them, the backend answers for itself, whatever is guessed."""
     unknown = Model(id="embed", offers=("vision",), lacks=("tools",))
     check_capabilities(unknown, "u", action="generate", think=True, tools=True, insert=True)
+
+
+def test_insert_of_which_nobody_spoke() -> None:
+    """Contract 5.7, step 9: only what a model is known to lack is refused; the backend answers for the rest."""
+    model = Model(id="m", capabilities=("completion",), unsaid=("insert",))
+    check_capabilities(model, "m", action="generate", insert=True)
+    with pytest.raises(InvalidRequest, match="tools"):
+        check_capabilities(model, "m", action="chat", tools=True)

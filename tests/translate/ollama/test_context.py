@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from ollama_openai_proxy.errors import InvalidRequest
 from ollama_openai_proxy.translate.ollama import context
-from ollama_openai_proxy.translate.ollama.context import LIMIT, MAGIC, Conversation, Turn
+from ollama_openai_proxy.translate.ollama.context import LIMIT, MAGIC, Conversation, Role, Turn
 
 TURNS = [Turn("system", "Be brief."), Turn("user", "Hi ☃"), Turn("assistant", "Hello\0\n")]
 
@@ -178,14 +178,39 @@ def test_oldest_turns_are_left_out() -> None:
     kept = context.decode(context.encode([Turn("system", "S"), *said]))
     assert kept[0] == Turn("system", "S")
     assert kept[1:] == said[-(len(kept) - 1) :]
-    assert 8 <= len(kept) - 1 <= 9
+    assert len(kept) - 1 == 8  # four prompts and their answers
+
+
+@pytest.mark.parametrize("system", [0, LIMIT // 2, LIMIT])
+@pytest.mark.parametrize("sizes", [(1, 5), (2 * LIMIT, 5), (5, 2 * LIMIT), (2 * LIMIT, 2 * LIMIT), (LIMIT - 40, 8)])
+def test_last_round_is_whole(sizes: tuple[int, int], system: int) -> None:
+    """However long the last prompt and its answer are, both go on, or their ends, and the conversation with them."""
+    prompt, answer = sizes
+    last = [Turn("user", "p" * prompt), Turn("assistant", "a" * answer)]
+    turns = [Turn("system", "s" * system), Turn("user", "x" * 300), Turn("assistant", "y" * 300), *last]
+    kept = context.decode(context.encode(turns))
+    assert [turn.role for turn in kept[-2:]] == ["user", "assistant"]
+    assert all(whole.text.endswith(turn.text) and turn.text for whole, turn in zip(last, kept[-2:], strict=True))
+    assert sum(len(turn.text) for turn in kept) > min(sum(len(turn.text) for turn in last), LIMIT // 3)
+
+
+def test_what_is_left_begins_with_a_prompt() -> None:
+    """Templates that want turns to alternate (Gemma's, Mistral's) refuse a conversation that an answer begins."""
+    sides: tuple[Role, Role] = ("user", "assistant")
+    for size in range(LIMIT // 12, LIMIT // 8, 997):
+        said = [Turn(sides[at % 2], f"{at}" + "x" * size * (1 + at % 2)) for at in range(20)]
+        kept = context.decode(context.encode(said))
+        assert kept[0].role == "user"
+        assert kept == said[-len(kept) :]
 
 
 @pytest.mark.parametrize("character", ["x", "☃", "🎈"])
 def test_end_of_a_turn_that_is_too_long(character: str) -> None:
-    """Of a last turn that exceeds the limit alone the end is kept, and no half character."""
+    """Of a last turn that exceeds the limit alone the end is kept, and no half character; its prompt stays."""
     text = character * LIMIT + "end"
-    (kept,) = context.decode(context.encode([Turn("user", "before"), Turn("assistant", text)]))
+    turns = [Turn("user", "old"), Turn("assistant", "older"), Turn("user", "before"), Turn("assistant", text)]
+    prompt, kept = context.decode(context.encode(turns))
+    assert prompt == Turn("user", "before")
     assert kept.role == "assistant"
     assert text.endswith(kept.text)
     assert LIMIT - 64 < len(kept.text.encode()) <= LIMIT
@@ -222,5 +247,6 @@ def test_endless_answer() -> None:
     for _ in range(40):
         conversation.add("y" * (LIMIT // 8))
     conversation.add("end")
-    (kept,) = context.decode(conversation.numbers())
+    prompt, kept = context.decode(conversation.numbers())
+    assert prompt == Turn("user", "Hi")
     assert kept.text.endswith("yend")

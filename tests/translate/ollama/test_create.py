@@ -206,45 +206,6 @@ def test_what_needs_weights(fields: dict[str, Any]) -> None:
     assert refused(**fields).startswith(f"'{field}' is not supported: this server keeps no weights")
 
 
-@pytest.mark.parametrize(
-    ("template", "words"),
-    [
-        ("{{ .Prompt", "unclosed action"),
-        ("{{ if .Prompt }}x", "unexpected end of template"),
-        ("x{{ end }}", "unexpected {{end}}"),
-        ("{{ }}", "missing value for command"),
-        ("{{ foo .Prompt }}", 'function "foo" not defined'),
-        ('{{ "more than 65536 characters" 1 }}', 'can\'t give argument to non-function "more than 65536 characters"'),
-    ],
-)
-def test_bad_template(template: str, words: str) -> None:
-    """Contract 5.13: a template that does not parse is a 400 that begins with `template error: `."""
-    assert refused(**{"from": "gpt"}, template=template) == f"template error: {words}"
-
-
-@pytest.mark.parametrize(
-    "template",
-    [
-        "{{ define `a` }}x{{ end }}{{ template `a` . }}",
-        "{{ block `a` . }}x{{ end }}",
-        "{{ currentDate }} {{ yesterdayDate }}",
-        "{{ range .Tools }}{{ toTypeScriptType .Function }}{{ end }}",
-        "{{ .Prompt | printf `%s` | html }}",
-        "x" * 100_000,
-        "(".join(["{{ "] + [""] * 39) + "1" + ")" * 39 + " }}",
-    ],
-)
-def test_template_that_is_kept(template: str) -> None:
-    """Contract 5.13: what Ollama takes for a template and the proxy can't run is none the less kept, and shown."""
-    assert made(template=template).preset.template == template
-
-
-def test_template_of_the_base() -> None:
-    """Contract 5.13: what a base has is inherited as it is: nobody gave it in this request."""
-    base = Model(id="gpt", preset=Preset(template="{{ .Prompt"))
-    assert made(base).preset.template == "{{ .Prompt"
-
-
 def test_unset_fields() -> None:
     """Contract 10.2: Go clients send every key; "", null and {} are nothing asked for."""
     empty: dict[str, Any] = {
@@ -269,6 +230,8 @@ def test_copy() -> None:
     """Contract 5.14: a copy is the same model under another name; of an alias, with all that it is."""
     copy = create.copied("b:latest", BASE, None, 5)
     assert copy == Alias("b:latest", "gpt", 5)
+    file = Model(id="fast", upstream="gpt", parent="gpt:latest", context_length=1000)
+    assert create.copied("b:latest", file, None, 5) == Alias("b:latest", "gpt", 5, parent="fast:latest")
     alias = made(system="A", info={"context_length": 10})
     again = create.copied("c:x", applied(alias, BASE), alias, 6)
     assert again == msgspec.structs.replace(alias, name="c:x", modified=6)

@@ -144,9 +144,12 @@ def test_legacy_load_only() -> None:
     assert embeddings_answer([]) == b'{"embedding":[]}'
 
 
-@pytest.mark.parametrize(("vector", "status"), [(b"[NaN]", 400), (b"[1,,2]", 502), (b"[[1]", 502)])
+@pytest.mark.parametrize(
+    ("vector", "status"),
+    [(b"[NaN]", 400), (b"[1,null]", 400), (b"[1e999]", 400), (b"[1,,2]", 502), (b"[[1]", 502), (b'["1"]', 502)],
+)
 def test_legacy_vector_that_is_none(vector: bytes, status: int) -> None:
-    """H27: what is no JSON array does not get to the client; its numbers are not looked at."""
+    """H27, R5: what is no list of numbers does not get to the client, and neither does a null among them."""
     with pytest.raises(UpstreamBroken) as caught:
         checked(vector)
     assert caught.value.status == status

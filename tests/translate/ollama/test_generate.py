@@ -152,6 +152,13 @@ def test_words_for_a_backend_of_chats() -> None:
     assert translation.no_completions("m").startswith('"m" does not support raw prompts')
 
 
+def test_template_is_told_of_thinking() -> None:
+    """Contract 3.2, 5.7: the request's own template knows of `think`, with a suffix and without."""
+    template = '"prompt":"Hi","template":"{{ .ThinkLevel }}{{ .Prompt }}{{ .Suffix }}","think":"low"'
+    assert generate(template).body["prompt"] == "lowHi"
+    assert generate(f'{template},"suffix":"b"').body["prompt"] == "lowHib"
+
+
 def test_template() -> None:
     """Contract 5.7: a template is rendered with the system prompt and the prompt, up to the response."""
     template = "{{ if .System }}[{{ .System }}]{{ end }}<{{ .Prompt }}>{{ .Response }}</s>"

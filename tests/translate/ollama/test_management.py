@@ -9,7 +9,7 @@ import pytest
 from ollama_openai_proxy.errors import InvalidRequest
 from ollama_openai_proxy.translate.models import Model
 from ollama_openai_proxy.translate.ollama import management
-from ollama_openai_proxy.translate.ollama.catalog import digest
+from ollama_openai_proxy.translate.ollama.catalog import digest, tags
 from ollama_openai_proxy.translate.ollama.decoding import Wire
 from ollama_openai_proxy.translate.ollama.management import (
     CopyRequest,
@@ -117,9 +117,11 @@ def test_pull_of_what_is_there() -> None:
 
 
 def test_pull_of_unknown_size() -> None:
-    """Contract 5.11: `total` and `completed` are left out when they are not known; nothing is invented."""
-    (layer,) = [line for line in told(management.pulled(Model(id="m"))) if isinstance(line, dict) and len(line) > 1]
-    assert {*layer} == {"status", "digest"}
+    """Contract 5.4, 5.11: where the backend tells no size, the layer is what `/api/tags` counts: the description."""
+    model = Model(id="m")
+    (layer,) = [line for line in told(management.pulled(model)) if isinstance(line, dict) and len(line) > 1]
+    (listed,) = json.loads(tags([model], 0, 4096))["models"]
+    assert layer["total"] == layer["completed"] == listed["size"] > 0
 
 
 def test_creation() -> None:

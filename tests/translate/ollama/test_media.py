@@ -83,6 +83,14 @@ def test_line_ends_in_images() -> None:
     assert part["image_url"]["url"] == f"data:image/png;base64,{encoded}"
 
 
+@pytest.mark.parametrize("ends", ["\n", "\r"])
+def test_line_ends_before_what_tells_the_type(ends: str) -> None:
+    """Contract 3.4: the type is read from the first bytes, however many line ends stand around them."""
+    data = b"RIFF\x24\x00\x00\x00WEBPVP8 " + bytes(100)
+    (part,) = said("", ends * 50 + ends.join(image(data)))
+    assert part["image_url"]["url"] == f"data:image/webp;base64,{image(data)}"
+
+
 def test_empty_images_are_left_out() -> None:
     """Contract 3.4: null and "" hold no image; what is left is text."""
     assert said("Hi", None, "") == said("Hi") == "Hi"

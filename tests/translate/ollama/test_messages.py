@@ -29,17 +29,17 @@ def image(data: bytes) -> str:
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(8)
 
 
-@pytest.mark.parametrize("role", ["system", "user", "assistant", "developer", "control"])
+@pytest.mark.parametrize("role", ["system", "user", "assistant", "developer", "control", "robot"])
 def test_roles(role: str) -> None:
-    """Contract 3.5, ADR 7: roles that backends know are passed on, in lower case."""
+    """Contract 3.5, ADR 7: any role is passed on, in lower case."""
     expected = [{"role": role, "content": "Hi"}]
     assert converse(f'[{{"role":"{role}","content":"Hi"}}]') == expected
     assert converse(f'[{{"role":"{role.upper()}","content":"Hi"}}]') == expected
 
 
-@pytest.mark.parametrize("message", ['{"content":"Hi"}', '{"role":"","content":"Hi"}', '{"role":"usr","content":"Hi"}'])
-def test_unknown_roles(message: str) -> None:
-    """ADR 7: any other role is a bad request."""
+@pytest.mark.parametrize("message", ['{"content":"Hi"}', '{"role":"","content":"Hi"}', '{"role":" ","content":"Hi"}'])
+def test_no_role(message: str) -> None:
+    """ADR 7: a message without a role is a bad request."""
     assert refusal(f"[{message}]") == "invalid message role"
 
 

@@ -168,6 +168,49 @@ def test_orphans() -> None:
     ]
 
 
+def test_calls_that_came_apart() -> None:
+    """Contract 3.6: calls come in one line or in several; who keeps each line as a turn means one turn."""
+    results = [result("2", tool_call_id="b"), result("1", tool_call_id="a"), result("3")]
+    apart = [calls(("a", "f")), calls(("b", "g"), (None, "f"))]
+    assert converse([*apart, *results]) == converse([calls(("a", "f"), ("b", "g"), (None, "f")), *results])
+    found = converse([apart[0] | {"content": "So"}, apart[1], *results])
+    assert [item["content"] for item in found] == ["So", "2", "1", "3"]
+
+
+@pytest.mark.parametrize("said", [{"content": "So"}, {"thinking": "hm"}, {"images": ["iVBORw0KGgo="]}])
+def test_turns_that_say_something_are_turns(said: dict[str, Any]) -> None:
+    """Contract 11.3: what was said between calls keeps its place, and each turn's calls have their results."""
+    found = converse([calls(("a", "f")), calls(("b", "g")) | said])
+    assert [item["role"] for item in found] == ["assistant", "tool", "assistant", "tool"]
+
+
+def test_calls_after_results_are_another_turn() -> None:
+    """Contract 11.3: results stand right behind the calls that they belong to."""
+    found = converse([calls(("a", "f")), result("1"), calls(("b", "g")), result("2")])
+    assert [item["role"] for item in found] == ["assistant", "tool"] * 2
+
+
+def test_a_result_by_the_id_of_another_turns_call_answers_no_other() -> None:
+    """Contract 11.3: an id comes first; the call of that id is known, and is not the one that is open."""
+    late = [calls(("a", "f")), calls(("b", "f")) | {"content": "So"}, result("1", tool_call_id="a", tool_name="f")]
+    assert links([*late, result("2", tool_call_id="b")]) == [("", "a"), ("2", "b")]
+    assert converse([*late, result("2", tool_call_id="b")])[-1] == {"role": "user", "content": "1"}
+    assert links(late) == [("", "a"), ("", "b")]
+
+
+def test_two_results_of_one_call() -> None:
+    """Contract 11.3: the second takes no other call's place, and stands behind the results that are still to come."""
+    turn = calls(("a", "f"), ("b", "g"))
+    twice = [result("1", tool_call_id="a"), result("again", tool_call_id="a")]
+    for others in ([result("2", tool_call_id="b")], [result("2", tool_name="g")], [result("2")]):
+        assert links([turn, *twice, *others]) == [("1", "a"), ("2", "b")]
+        assert converse([turn, *twice, *others])[-1] == {"role": "user", "content": "again"}
+    question = {"role": "user", "content": "Hi"}
+    assert [item["content"] for item in converse([calls(("a", "f")), *twice, *twice])[2:]] == ["again", "1", "again"]
+    found = converse([turn, *twice, *twice[1:], question])
+    assert [item["content"] for item in found[2:]] == ["", [{"type": "text", "text": "again"}] * 2, "Hi"]
+
+
 def test_more_results_than_calls() -> None:
     """What is left over when each call has its result is an orphan, too."""
     found = converse([calls(("a", "f")), result("1"), result("2")])

@@ -29,6 +29,8 @@ from ollama_openai_proxy.translate.ollama.options import translate
         ("stop", [], {}),
         ("stop", "a", {"stop": ["a"]}),
         ("stop", "", {}),
+        ("stop", ["", "a", ""], {"stop": ["a"]}),
+        ("stop", [""], {}),
     ],
 )
 def test_parameters_of_openai(key: str, value: object, standard: dict[str, Any]) -> None:

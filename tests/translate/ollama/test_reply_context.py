@@ -7,16 +7,25 @@ from typing import Any
 
 import pytest
 
-from ollama_openai_proxy.translate.events import Event, Finish, Logprobs, TextDelta, ThinkingDelta, Usage
+from ollama_openai_proxy.translate.events import (
+    Event,
+    Finish,
+    Logprobs,
+    TextDelta,
+    ThinkingDelta,
+    ToolCallDelta,
+    Usage,
+)
 from ollama_openai_proxy.translate.ollama.context import Conversation, Turn, decode
 from ollama_openai_proxy.translate.ollama.reply import GENERATE, ContextEncoder, Reply
 
 PROMPT = Turn("user", "Hi")
+TOKEN = {"token": "lo", "logprob": -1}
 EVENTS: list[Event] = [
     ThinkingDelta("hm"),
     TextDelta("Hel"),
     TextDelta("lo"),
-    Logprobs([{"token": "lo", "logprob": -1}]),
+    Logprobs([TOKEN]),
 ]
 
 
@@ -39,8 +48,9 @@ def test_last_object_has_the_context(streamed: bool) -> None:
 
 
 def test_order_of_keys() -> None:
-    """Contract 5.7: the context stands between the reason and the metrics."""
-    (whole,) = objects(*EVENTS, Usage(3, 2), Finish("stop"), streamed=False)
+    """Contract 5.7: the context stands between the reason and the metrics, calls of tools stand behind them."""
+    call = ToolCallDelta(0, "a", "f", "{}")
+    (whole,) = objects(*EVENTS, call, Usage(3, 2), Finish("stop"), streamed=False)
     assert list(whole) == [
         "model",
         "created_at",
@@ -55,5 +65,9 @@ def test_order_of_keys() -> None:
         "prompt_eval_duration",
         "eval_count",
         "eval_duration",
+        "tool_calls",
         "logprobs",
     ]
+    *_, line, last = objects(ToolCallDelta(0, "a", "f", "{}"), Logprobs([TOKEN]), Finish("stop"), streamed=True)
+    assert list(line) == ["model", "created_at", "response", "done", "tool_calls", "logprobs"]
+    assert "tool_calls" not in last

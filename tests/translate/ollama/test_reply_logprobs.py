@@ -72,6 +72,23 @@ def test_fewer_alternatives_than_asked_for() -> None:
     assert "top_logprobs" not in second
 
 
+@pytest.mark.parametrize("value", [None, True, "-1", float("nan"), float("-inf")])
+def test_probability_that_is_none(value: object) -> None:
+    """Contract 3.8: `logprob` is a number. What is none, or none that JSON has, is left out, and nothing is made up."""
+    unknown = {"token": "a", "logprob": value}
+    known = {**entry("b", -1, ("b", -1)), "top_logprobs": [unknown, {"token": "b", "logprob": -1}]}
+    line, _ = encode([Logprobs([unknown, known]), TextDelta("ab"), Finish("stop")], 5)
+    b = {"token": "b", "logprob": -1, "bytes": [98]}
+    assert logprobs(line) == [{**b, "top_logprobs": [b]}]
+
+
+@pytest.mark.parametrize("code", [["x"], [None], [256], [-1], [98.5], [True], "b", 98, []])
+def test_bytes_that_are_none(code: object) -> None:
+    """Contract 3.8: `bytes` are numbers from 0 to 255; where the backend's are not, the token's own are told."""
+    line, _ = encode([Logprobs([{"token": "b", "logprob": -1, "bytes": code}]), TextDelta("b"), Finish("stop")], 0)
+    assert logprobs(line) == [{"token": "b", "logprob": -1, "bytes": [98]}]
+
+
 def test_no_alternatives_wanted() -> None:
     """Contract 11.1: alternatives that nobody asked for are hidden."""
     line, _ = encode([Logprobs([HI]), TextDelta("Hi"), Finish("stop")], 0)

@@ -103,3 +103,19 @@ def test_truncate_is_for_profiles(value: bool) -> None:
     completion = request.chat(ChatRequest(messages=[], stream=False, truncate=value), Model(id="m"))
     assert completion.body == {"model": "m", "messages": []}
     assert completion.extensions == {"truncate": value}
+
+
+@pytest.mark.parametrize(
+    ("options", "sent"),
+    [
+        (None, {"temperature": 0.9, "stop": ["y"]}),
+        ({"temperature": None, "stop": None}, {"temperature": 0.9, "stop": ["y"]}),
+        ({"temperature": 0}, {"temperature": 0, "stop": ["y"]}),
+        ({"stop": [], "seed": 1}, {"temperature": 0.9, "seed": 1}),
+    ],
+)
+def test_parameters_of_an_alias_stand_below_the_options(options: dict[str, Any] | None, sent: dict[str, Any]) -> None:
+    """Contract 4: a request's options override the model's parameters, key by key, and nulls override nothing."""
+    model = Model(id="m", preset=Preset(parameters={"temperature": 0.9, "stop": ["y"]}))
+    body = request.chat(ChatRequest(messages=[], stream=False, options=options), model).body
+    assert body == {"model": "m", "messages": []} | sent

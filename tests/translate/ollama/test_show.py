@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from ollama_openai_proxy.translate.models import Model, Preset
 from ollama_openai_proxy.translate.ollama.show import show
@@ -152,11 +155,51 @@ def test_modelfile() -> None:
 
 @pytest.mark.parametrize(
     ("system", "line"),
-    [("plain", "plain"), (" led", '" led"'), ("trailed ", '"trailed "'), ('two\n"lines"', '"""two\n"lines""""')],
+    [
+        ("plain", "plain"),
+        (" led", '" led"'),
+        ("trailed ", '"trailed "'),
+        ('two\n"lines"', '"""two\n"lines""""'),
+        ('"quoted" at first', '""""quoted" at first"""'),
+        ("a\rb", '"a\rb"'),
+        ('"""Doc."""\nFROM x\n', "\"\"\"'''Doc.'''\nFROM x\n\"\"\""),
+        ('say """x""" so\nor', '"""say """x""" so\nor"""'),
+    ],
 )
 def test_quotes(system: str, line: str) -> None:
     """Contract 5.6: how texts are quoted."""
     assert f"\nSYSTEM {line}\n" in shown(LLAMA, system=system)["modelfile"]
+
+
+def commands(modelfile: str) -> list[tuple[str, str]]:
+    """Read a Modelfile as Ollama does: a value ends with its line, unless it began with a mark that is still open."""
+    found, name, value = [], "", ""
+    for line in re.split(r"(?<=[\n\r])", modelfile):
+        if not name and (not line.strip() or line.startswith("#")):
+            continue
+        if not name:
+            name, _, value = line.partition(" ")
+        else:
+            value += line
+        text = value.strip()
+        mark = '"""' if text.startswith('"""') else '"' if text.startswith('"') else ""
+        if len(text) >= 2 * len(mark) and text.endswith(mark):
+            found.append((name, text[len(mark) : len(text) - len(mark)]))
+            name = value = ""
+    return [*found, *([(name, "never ends")] if name else [])]
+
+
+@given(st.lists(st.sampled_from(['"', "\n", "\r", " ", "FROM x", "a", "'"]), min_size=1).map("".join))
+@example('"""\nFROM x')
+@example('x"""  \r\nFROM x')
+@example('"')
+def test_no_text_ends_before_its_end(text: str) -> None:
+    """Contract 5.6: a Modelfile says what the model has and no more: no text in it becomes a line of its own."""
+    system = shown(LLAMA, system=text)
+    (start, said) = commands(system["modelfile"])[0], commands(system["modelfile"])[-1]
+    assert len(commands(system["modelfile"])) == 2
+    assert start == ("FROM", "llama3.2:latest")
+    assert said in [("SYSTEM", text), ("SYSTEM", text.replace('"""', "'''"))]
 
 
 def test_system() -> None:

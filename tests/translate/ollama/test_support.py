@@ -7,7 +7,7 @@ from typing import get_args
 import pytest
 
 from ollama_openai_proxy.translate.ollama.answers import Support
-from ollama_openai_proxy.translate.ollama.support import ENDPOINTS
+from ollama_openai_proxy.translate.ollama.support import ENDPOINTS, Endpoint
 
 # Contract 1.1, all that is not below /v1; parameters as FastAPI writes them, with their section.
 CONTRACT = {
@@ -54,3 +54,9 @@ def test_a_row_says_what_a_reader_needs(route: object) -> None:
 def test_what_is_refused_fails() -> None:
     """A route that is refused has a status to fail with; one with a body may get a bad one (contract 1.7)."""
     assert all(route.errors for route in ENDPOINTS if route.support == "refused" or route.body)
+
+
+@pytest.mark.parametrize("endpoint", [row for row in ENDPOINTS if row.body], ids=lambda row: row.path)
+def test_what_a_body_may_fail_with(endpoint: Endpoint) -> None:
+    """A body may be malformed, come too slowly, or be too large (RFC 9110: 400, 408, 413): each is described."""
+    assert {"400", "408", "413"} <= {*endpoint.errors} or "4XX" in endpoint.errors

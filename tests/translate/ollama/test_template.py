@@ -96,6 +96,26 @@ def test_system_beside_messages() -> None:
     )
 
 
+THINKING = "{{ if .IsThinkSet }}{{ .Think }}{{ else }}-{{ end }}{{ .ThinkLevel }}"
+
+
+@pytest.mark.parametrize(("think", "text"), [(None, "-"), (False, "false"), (True, "true"), ("low", "truelow")])
+def test_thinking(think: bool | str | None, text: str) -> None:
+    """Contract 3.2: templates ask whether the model is to think, how much, and whether that was said at all."""
+    assert render(THINKING, (USER,), think) == text
+    assert render(THINKING + "{{ range .Messages }}{{ .Role }}{{ end }}", (USER,), think) == f"{text}user"
+    assert render(THINKING + "{{ .Response }}", (USER, ASSISTANT, USER), think) == f"{text}Ho{text}"
+    assert fill(THINKING + "{{ .Suffix }}", "a", "b", think) == f"{text}b"
+
+
+@pytest.mark.parametrize("member", [".ToolCalls", ".Images", ".Thinking", ".ToolName", "$.Tools"])
+def test_what_is_never_there(member: str) -> None:
+    """Ollama gives templates empty lists and texts for what a message has not, of which they may ask the length."""
+    template = "{{ range .Messages }}{{ len " + member + " }}{{ if " + member + " }}x{{ end }}{{ end }}"
+    assert render(template, (USER, ASSISTANT, USER)) == "000"
+    assert render("{{ len .Tools }}{{ .Prompt }}", (USER,)) == "0Hi"
+
+
 def test_fill() -> None:
     """A suffix, before the prompt or after it."""
     assert fill("<P>{{ .Prompt }}<S>{{ .Suffix }}<M>", "a", "b") == "<P>a<S>b<M>"

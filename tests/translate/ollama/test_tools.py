@@ -21,7 +21,8 @@ def raw(*tools: Any) -> list[Raw]:
 
 def refusal(tool: Any) -> str:
     with pytest.raises(InvalidRequest) as caught:
-        assert caught.value.status == 400
+        read(raw(tool))
+    assert caught.value.status == 400
     return caught.value.message
 
 
@@ -89,7 +90,7 @@ def test_properties_that_are_no_object(properties: Any) -> None:
 SCHEMAS = [
     '{"type":"object","properties":{"x":{"type":["string","null"],"minimum":1.50}},"additionalProperties":false}',
     '{"type":"object","properties":{"x":{"$ref":"#/$defs/a","default":null}},"$defs":{"a":{"type":5}},"required":[]}',
-    '{"type":"object","properties":{"x":{"items":[],"anyOf":[{"type":"string"},null],"oneOf":3}},"required":null}',
+    '{"type":"object","properties":{"x":{"items":[],"anyOf":[{"type":"string"},null],"oneOf":3}},"required":[null]}',
     '{"type":"object","properties":{"x":null,"y":{"type":null,"properties":null}}}',
     '{"type":"object","properties":{"x":{"maximum":1e999}}}',
     '{"type":"string"}',
@@ -147,10 +148,66 @@ def test_nulls_are_no_tools() -> None:
     assert len(read(raw("null", SCHEMAS[0], "null"))) == 1
 
 
-def test_depth() -> None:
+@pytest.mark.parametrize("properties", ['"properties":{}', '"properties":{"x":{"type":"string"}}', '"title":"F"'])
+def test_a_list_of_required_that_is_null(properties: str) -> None:
+    """OpenAI takes a list alone, and Go writes null for an empty one: Go's clients of Ollama have sent it."""
+    schema = f'{{"type":"object","required":null,{properties}}}'
+    (found,) = json.loads(msgspec.json.encode(read(raw(f'{{"function":{{"name":"f","parameters":{schema}}}}}'))))
+    assert found["function"]["parameters"] == {"properties": {}} | json.loads(schema.replace('"required":null,', ""))
+
+
+@pytest.mark.parametrize(("head", "depth"), [("", 600), ('"type":"function",', 50_000)])
+def test_depth(head: str, depth: int) -> None:
     """Row B3: a schema that is nested too deep is refused, and never a failure of the server."""
-    schema = '{"properties":{"x":' * 600 + "{}" + "}}" * 600
-    assert refusal(f'{{"function":{{"parameters":{schema}}}}}') == "exceeded max depth"
+    schema = '{"properties":{"x":' * depth + "{}" + "}}" * depth
+    assert refusal(f'{{{head}"function":{{"parameters":{schema}}}}}') == "exceeded max depth"
+
+
+def outcome(tool: Any) -> Any:
+    """Return the tools that are sent, or the refusal."""
+    try:
+        return [json.loads(bytes(found)) for found in read(raw(tool))]
+    except InvalidRequest as error:
+        return error.message
+
+
+PLAIN = with_property({"type": ["string", "null"], "anyOf": [{"type": "string"}], "enum": [1]})
+
+
+@pytest.mark.parametrize(
+    ("place", "member", "value"),
+    [
+        ("", "type", 1),
+        ("", "type", ""),
+        ("", "Type", 1),
+        ("function", "name", 1),
+        ("function", "Name", 1),
+        ("function", "description", []),
+        ("function", "parameters", None),
+        ("function parameters", "type", ["object"]),
+        ("function parameters", "Type", ["object"]),
+        ("function parameters", "properties", None),
+        ("function parameters", "required", None),
+        ("function parameters", "required", [1]),
+        ("function parameters properties", "y", 1),
+        ("function parameters properties x", "type", [1]),
+        ("function parameters properties x", "TYPE", 1),
+        ("function parameters properties x", "description", 1),
+        ("function parameters properties x", "enum", "a"),
+        ("function parameters properties x", "anyOf", [1]),
+        ("function parameters properties x", "required", [1]),
+        ("function parameters properties x", "properties", {"z": {"items": 1, "type": 1}}),
+    ],
+)
+def test_what_is_wrong_among_plain_members(place: str, member: str, value: Any) -> None:
+    """Contract 3.7: one member that is not as it should be is refused or mended, whatever stands around it."""
+    assert read(raw(PLAIN)) == raw(PLAIN)
+    tool = json.loads(json.dumps(PLAIN))
+    at = tool
+    for name in place.split():
+        at = at[name]
+    at[member] = value
+    assert outcome(tool) != [tool]
 
 
 JSON = st.recursive(

@@ -138,10 +138,11 @@ def test_schemas_are_kept() -> None:
     assert decode(b"{}", ChatRequest).format == UNSET
 
 
-@pytest.mark.parametrize("body", [b'{"tools":[{"x":"a\xffb"}]}', b'{"_unknown":1,"tools":[{"x":"a\xffb"}]}'])
-def test_text_that_is_no_utf8(body: bytes) -> None:
+@pytest.mark.parametrize("before", [b"", b'"_unknown":1,'])
+def test_text_that_is_no_utf8(before: bytes) -> None:
     """Row B2: bytes that are no UTF-8 become U+FFFD, as in Go, in parts that are passed through too."""
-    assert [bytes(tool) for tool in decode(body, ChatRequest).tools or []] == ['{"x":"a\ufffdb"}'.encode()]
+    (tool,) = decode(b'{%s"tools":[{"type":"x","a":"a\xffb"}]}' % before, ChatRequest).tools or []
+    assert bytes(tool) == '{"type":"x","a":"a\ufffdb"}'.encode()
 
 
 def test_arguments_that_are_no_utf8() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from ollama_openai_proxy.translate.openai.abilities import abilities, of_kind, of_words
-from ollama_openai_proxy.translate.openai.facts import EMBEDS, NEITHER
+from ollama_openai_proxy.translate.openai.facts import EMBEDS, NEITHER, PAINTS
 
 
 @pytest.mark.parametrize(
@@ -28,10 +28,17 @@ from ollama_openai_proxy.translate.openai.facts import EMBEDS, NEITHER
         ),
         pytest.param({"supported_parameters": ["tools"]}, {"tools": True, "thinking": False}, id="parameters say all"),
         pytest.param({"supported_features": []}, {"tools": False, "thinking": False}, id="features say all"),
+        pytest.param({"supported_parameters": []}, {}, id="no parameters: not told"),
+        pytest.param({"output_modalities": ["token_ids"]}, {}, id="outputs that nobody knows"),
+        pytest.param({"output_modalities": ["speech", "file"]}, NEITHER, id="outputs that are no text"),
+        pytest.param(
+            {"tools": False, "capabilities": {"function_calling": True, "tools": False}}, {"tools": True}, id="flags"
+        ),
         pytest.param({"input_modalities": ["text"]}, {"vision": False, "audio": False}, id="inputs"),
         pytest.param({"output_modalities": ["text"]}, {"completion": True}, id="outputs"),
         pytest.param({"output_modalities": ["embeddings"]}, EMBEDS, id="embeddings"),
-        pytest.param({"architecture": {"output_modalities": ["image"]}}, NEITHER, id="images"),
+        pytest.param({"architecture": {"output_modalities": ["image"]}}, PAINTS, id="images"),
+        pytest.param({"output_modalities": ["video"]}, NEITHER, id="videos"),
         pytest.param({"architecture": {"modality": "text"}}, {}, id="no arrow"),
         pytest.param({"input_modalities": [], "modality": "x->y"}, {}, id="empty"),
         pytest.param({"type": "language"}, {"completion": True}, id="kind"),
@@ -41,14 +48,14 @@ from ollama_openai_proxy.translate.openai.facts import EMBEDS, NEITHER
     ],
 )
 def test_words(entry: dict[str, Any], told: dict[str, bool]) -> None:
-    """Contract 5.6: completion, tools, insert, vision, embedding, thinking, audio; what is not told is left out."""
+    """Contract 5.6: the words of Ollama; what is not told is left out."""
     assert abilities(entry) == told
 
 
 @pytest.mark.parametrize("kind", ["image", "video", "audio", "rerank", "audio_transcription", "TTS"])
 def test_models_that_make_no_text(kind: str) -> None:
     """Neither a chat nor an embedding comes out of them."""
-    assert of_kind(kind) == NEITHER
+    assert of_kind(kind) == (PAINTS if kind == "image" else NEITHER)
 
 
 def test_moderation_models_may_chat() -> None:

@@ -61,7 +61,7 @@ def test_numbers_that_json_does_not_have_are_unknown() -> None:
         pytest.param({"owned_by": 7, "meta": [], "architecture": "x", "top_provider": 1}, Model("m"), id="other kinds"),
         pytest.param({"supported_parameters": "tools"}, Model("m"), id="parameters are no list"),
         pytest.param({"architecture": {"input_modalities": "image"}}, Model("m"), id="modalities are no list"),
-        pytest.param({"supported_parameters": [{}, None, 7]}, Model("m", lacks=("tools", "thinking")), id="items"),
+        pytest.param({"supported_parameters": [{}, None, 7]}, Model("m"), id="items"),
         pytest.param({"meta": {"ftype": "", "architecture": ""}}, Model("m"), id="empty text is not known"),
     ],
 )
@@ -103,7 +103,9 @@ def test_every_model_with_an_id_is_listed(reply: Any, ids: list[str]) -> None:
         pytest.param(b'{"data":' + b"[" * 100_000 + b"]" * 100_000 + b"}", "the upstream sent invalid JSON", id="deep"),
         pytest.param(b'{"data":' + b"9" * 5000 + b"}", "the upstream sent invalid JSON", id="too many digits"),
         pytest.param(b"{}", "the upstream's list of models is no list", id="H28 no data"),
-        pytest.param(b'{"data":null}', "the upstream's list of models is no list", id="H28 null"),
+        pytest.param(
+            b'{"data":' + b"[" + b"0," * 50_000 + b"0]}", "the upstream lists more than 50000 models", id="long"
+        ),
         pytest.param(b'{"data":{"id":"a"}}', "the upstream's list of models is no list", id="H28 an object"),
         pytest.param(b'"models"', "the upstream's list of models is no list", id="text"),
         pytest.param(b'{"error":{"message":"no"}}', "the upstream's list of models is no list", id="error under 200"),
@@ -140,3 +142,15 @@ def test_a_real_reply_of_llama_cpp() -> None:
     assert (model.quantization, model.format, model.capabilities) == ("Q4_1", "gguf", None)
     assert (model.offers, model.lacks) == (("completion",), ("vision", "audio"))
     assert model.size is not None
+
+
+def test_null_is_a_list_without_models() -> None:
+    """Contract 6.5: an Ollama server that has no models answers `"data": null`."""
+    assert decode(b'{"object":"list","data":null}') == []
+
+
+def test_adapters_of_any_order() -> None:
+    """vLLM does not say of an adapter what holds for the model below it, which may come later in the list."""
+    entries = [{"id": "lora", "parent": "base"}, {"id": "own", "parent": "base", "max_model_len": 5}]
+    found = decode(json.dumps({"data": [*entries, {"id": "base", "max_model_len": 9}]}).encode())
+    assert [model.context_length for model in found] == [9, 5, 9]

@@ -9,7 +9,7 @@ import pytest
 
 from ollama_openai_proxy.errors import UpstreamBroken
 from ollama_openai_proxy.translate.openai.catalog_litellm import litellm
-from ollama_openai_proxy.translate.openai.facts import EMBEDS, NEITHER, Facts
+from ollama_openai_proxy.translate.openai.facts import EMBEDS, PAINTS, Facts
 
 
 def told(*deployments: dict[str, Any]) -> dict[str, Facts]:
@@ -42,7 +42,7 @@ def told(*deployments: dict[str, Any]) -> dict[str, Facts]:
             {"mode": "embedding", "max_tokens": 8191, "max_input_tokens": None, "output_vector_size": 1536},
             Facts(context_length=8191, embedding_length=1536, can=EMBEDS),
         ),
-        ({"mode": "image_generation"}, Facts(can=NEITHER)),
+        ({"mode": "image_generation"}, Facts(can=PAINTS)),
         ({"mode": None, "max_tokens": 4096, "supports_vision": None}, Facts()),
         ({"id": "a5b2", "db_model": True}, Facts()),
     ],

@@ -64,6 +64,11 @@ def test_real_replies_of_llama_cpp(recording: str, capabilities: tuple[str, ...]
             id="effort",
         ),
         pytest.param({"chat_template": "{{ messages }}"}, Facts(can={"thinking": False}), id="no thought"),
+        pytest.param(
+            {"chat_template": "{{ content.split('</think>')[-1] }}"}, Facts(can={"thinking": True}), id="DeepSeek R1"
+        ),
+        pytest.param({"chat_template": "[THINK]{{ x }}[/THINK]"}, Facts(can={"thinking": True}), id="Magistral"),
+        pytest.param({"chat_template": "{{ message.reasoning }}"}, Facts(), id="a word that may mean it"),
     ],
 )
 def test_llama_cpp(props: dict[str, Any], facts: Facts) -> None:

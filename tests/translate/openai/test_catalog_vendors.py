@@ -46,7 +46,11 @@ LISTS = [
             "supported_parameters": ["max_tokens", "tools", "tool_choice", "reasoning", "include_reasoning"],
         },
         Model(
-            "m", created=1741569952, context_length=131072, capabilities=("completion", "tools", "vision", "thinking")
+            "m",
+            created=1741569952,
+            context_length=131072,
+            capabilities=("completion", "tools", "vision", "thinking"),
+            unsaid=("insert",),
         ),
         id="OpenRouter: what the provider serves counts",
     ),
@@ -57,12 +61,12 @@ LISTS = [
             "supported_parameters": ["stop"],
             "architecture": {"input_modalities": ["text"], "output_modalities": ["text"]},
         },
-        Model("m", context_length=8192, capabilities=("completion",)),
+        Model("m", context_length=8192, capabilities=("completion",), unsaid=("insert",)),
         id="OpenRouter, no tools",
     ),
     pytest.param(
         {"supported_parameters": [], "architecture": {"output_modalities": ["image"]}},
-        Model("m", capabilities=()),
+        Model("m", capabilities=("image",)),
         id="OpenRouter, images only",
     ),
     pytest.param({"context_window": 131072, "active": True}, Model("m", context_length=131072), id="Groq"),
@@ -127,7 +131,7 @@ LISTS = [
             "input_modalities": ["text"],
             "output_modalities": ["text"],
         },
-        Model("m", context_length=131072, capabilities=("completion", "tools", "thinking")),
+        Model("m", context_length=131072, capabilities=("completion", "tools", "thinking"), unsaid=("insert",)),
         id="Novita",
     ),
     pytest.param(  # https://huggingface.co/docs/inference-providers/index
@@ -174,7 +178,7 @@ LISTS = [
                 "capabilities": {"supportsFunctionCalling": True, "supportsVision": False, "supportsReasoning": True},
             },
         },
-        Model("m", context_length=65536, capabilities=("completion", "tools", "thinking")),
+        Model("m", context_length=65536, capabilities=("completion", "tools", "thinking"), unsaid=("insert",)),
         id="Venice",
     ),
     pytest.param(  # https://platform.moonshot.ai/docs/api/list-models
@@ -199,7 +203,9 @@ LISTS = [
     ),
     pytest.param(  # https://vercel.com/docs/ai-gateway/models-and-providers
         {"type": "language", "context_window": 200000, "tags": ["reasoning", "tool-use", "vision", "file-input"]},
-        Model("m", context_length=200000, capabilities=("completion", "tools", "vision", "thinking")),
+        Model(
+            "m", context_length=200000, capabilities=("completion", "tools", "vision", "thinking"), unsaid=("insert",)
+        ),
         id="Vercel",
     ),
     pytest.param(  # https://github.com/chutesai: OpenRouter's form for providers
@@ -209,7 +215,7 @@ LISTS = [
             "output_modalities": ["text"],
             "supported_features": ["json_mode", "tools", "reasoning"],
         },
-        Model("m", context_length=40960, capabilities=("completion", "tools", "thinking")),
+        Model("m", context_length=40960, capabilities=("completion", "tools", "thinking"), unsaid=("insert",)),
         id="Chutes",
     ),
     pytest.param(

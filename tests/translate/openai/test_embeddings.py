@@ -197,6 +197,39 @@ def test_a_vector_is_converted_when_it_is_whole() -> None:
     assert decoder.close().vectors == [b"[3]", b"[1,2]"]
 
 
+def test_base64_is_converted_when_it_is_whole() -> None:
+    """Nor has base64: two thousand vectors unpacked at once would hold up everybody for more than a second."""
+    converted: list[bytes] = []
+
+    def convert(vector: bytes) -> bytes:
+        converted.append(vector)
+        return vector
+
+    decoder = Decoder(2, convert)
+    decoder.feed(b'{"data":[{"embedding": "AACAPwA')
+    assert converted == []
+    decoder.feed(b'AAL8=","index":1},{"embedding":"')
+    assert converted == [b"[1.0,-0.5]"]
+    decoder.feed(b'AACAPw==","index":0}')
+    assert converted == [b"[1.0,-0.5]", b"[1.0]"]
+    decoder.feed(b"]}")
+    assert decoder.close().vectors == [b"[1.0]", b"[1.0,-0.5]"]
+
+
+def test_cut_at_any_byte() -> None:
+    """H27: a part of a reply is no reply, wherever it was cut, and however it writes its vectors."""
+    reply = body(item([1.5], index=0), item("AACAPw==", index=1), usage={"prompt_tokens": 3})
+    assert len(decode(reply, 2).vectors) == 2
+    for end in range(len(reply)):
+        with pytest.raises(UpstreamBroken):
+            decode(reply[:end], 2, piece=7)
+
+
+def test_base64_with_escapes() -> None:
+    """RFC 8259, section 7: some writers of JSON escape each slash, which base64 has."""
+    assert vectors(body(item("//9/Pw==")).replace(b"/", b"\\/"), 1) == [[struct.unpack("<f", b"\xff\xff\x7f\x3f")[0]]]
+
+
 def test_space_around_a_key_is_no_matter() -> None:
     """JSON may have any space between tokens (RFC 8259, section 2), longer than anybody would search for, too."""
     spaced = b'{"data":[{"embedding"' + b" " * 500 + b":" + b"\n" * 500 + b"[1,2]}]}"

@@ -119,6 +119,8 @@ def test_retry_after_is_in_seconds(header: str | None, status: int, seconds: int
         pytest.param("bad Traceback (most recent call last): File x", "bad", id="I9 traceback on the same line"),
         pytest.param("the task-force disk-usage is fine", "the task-force disk-usage is fine", id="no keys"),
         pytest.param("  plain  ", "plain", id="white space around it"),
+        pytest.param("a \ud800 b\udfff", "a \ufffd b\ufffd", id="half a surrogate pair"),
+        pytest.param("a \ud83d\ude00", "a \N{GRINNING FACE}", id="a surrogate pair"),
     ],
 )
 def test_messages_are_one_short_line_without_secrets(message: str, said: str) -> None:

@@ -105,7 +105,13 @@ VENDORS = [
         LITELLM,
         id="I9 LiteLLM",
     ),
-    pytest.param(422, {"error": TOO_LONG, "error_type": "validation"}, 400, f"the input exceeds the context length: {TOO_LONG}", id="I10 TGI"),
+    pytest.param(
+        422,
+        {"error": TOO_LONG, "error_type": "validation"},
+        400,
+        f"the input exceeds the context length: {TOO_LONG}",
+        id="I10 TGI",
+    ),
     pytest.param(
         424,
         {"error": "Request failed during generation", "error_type": "generation"},

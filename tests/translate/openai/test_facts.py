@@ -126,3 +126,13 @@ def test_json_that_can_not_be_written_again() -> None:
     assert load(b'"m\\ud800"') == "m\ufffd"
     with pytest.raises(UpstreamBroken):
         load(b"<html>")
+
+
+def test_insert_is_not_missing_because_nobody_spoke_of_it() -> None:
+    """llama.cpp tells tools, modalities and thinking, and not whether a model can fill in: that is not refused."""
+    model = learnt(Model("m"), Facts(can=CHAT))
+    assert (model.capabilities, model.unsaid) == (("completion", "thinking"), ("insert",))
+    assert learnt(model, Facts(can={"insert": False})).unsaid == ()
+    assert learnt(model, Facts(can={"insert": True})).capabilities == ("completion", "insert", "thinking")
+    assert learnt(model, Facts(context_length=1)).unsaid == ("insert",)
+    assert learnt(model, Facts(can=EMBEDS)).unsaid == ()

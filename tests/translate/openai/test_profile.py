@@ -42,6 +42,12 @@ REFUSED = frozenset({"temperature", "top_p", "presence_penalty", "frequency_pena
         ("openai", "gpt-50", frozenset()),
         ("openai", "gpt-4o", frozenset()),
         ("openai", "gpt-4o1", frozenset()),
+        ("openai", "openai/o3", REFUSED),  # a gateway's name for it
+        ("openai", "ft:o4-mini-2025-04-16:us::a1", REFUSED),
+        ("openai", "ft:gpt-4o:o1::a1", frozenset()),
+        ("openai", "my-o3-like", frozenset()),  # names of deployments, at Azure, are anybody's
+        ("openai", "o365-helper", frozenset()),
+        ("openai", "gpt-5o", frozenset()),
         ("xai", "grok-4.3", {"presence_penalty", "frequency_penalty"}),
         ("xai", "grok-4-fast-non-reasoning", frozenset()),
         ("xai", "grok-3", frozenset()),

@@ -53,12 +53,12 @@ class OpenCalls:
         self._calls.append(_Call(call_id, name, sent_as or call_id))
         self._queues = None
 
-    def take(self, call_id: str | None, name: str | None) -> str | None:
-        """Return the id of the call that a result belongs to."""
-        if len(self._calls) == 1:  # nearly always: its id and name can't lead to another
-            return _answered(self._calls[0])
+    def take(self, call_id: str | None, name: str | None, *, exactly: bool = False) -> str | None:
+        """Return the id of the call that a result belongs to; `exactly`: no other call than the one of that id."""
+        if len(self._calls) == 1:  # nearly always: there is no other to find
+            return _answered(self._calls[0]) if not exactly or call_id == self._calls[0].sent_as else None
         self._queues = self._queues or self._sorted()
-        for key in (("id", call_id), ("name", name), _ANY):
+        for key in (("id", call_id), ("name", name), _ANY)[: 1 if exactly else None]:
             queue = self._queues[key]
             while queue:
                 if found := _answered(queue.popleft()):

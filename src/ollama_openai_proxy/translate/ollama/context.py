@@ -27,6 +27,7 @@ MAGIC = _FAMILY + 1
 # The most bytes of a conversation. What is older than the newest so many is left out.
 LIMIT = 256 * 1024
 _TURN = 16  # bytes that a turn costs beside its text, at most
+_ROUND = 2  # turns: a prompt and its answer
 _HEAD = 3
 _MAX_NUMBERS = _HEAD + (LIMIT + LIMIT // 16) // 3
 _CHECKSUM = 0x7FFFFFFF
@@ -47,8 +48,8 @@ _decoder = msgspec.msgpack.Decoder(list[tuple[Role, str]])
 def encode(turns: Sequence[Turn]) -> list[int]:
     """Return the numbers that carry the turns: those that fit, the newest first to be kept.
 
-    A system prompt stays as long as it leaves room for half; of a turn that is too long alone, the
-    end stays.
+    A system prompt stays as long as it leaves room for half. Of the last prompt and its answer, at
+    least the ends stay. What is left begins with a prompt: backends refuse an answer to nothing.
     """
     turns = [Turn(turn.role, mend(turn.text)) for turn in turns]
     data = zlib.compress(msgspec.msgpack.encode(_newest(turns)), 1)
@@ -105,16 +106,19 @@ def _newest(turns: list[Turn]) -> list[Turn]:
     room = LIMIT - _TURN
     system = [turn for turn in turns[:1] if turn.role == "system" and _size(turn) <= LIMIT // 2]
     room -= sum(map(_size, system))
+    said = [turn for turn in turns if turn.role != "system"]
     kept: list[Turn] = []
-    for turn in reversed(turns):
-        if turn.role == "system":
-            break
+    for role, text in reversed(said):
+        turn = Turn(role, text)
+        if _size(turn) > room:
+            if len(kept) >= _ROUND:
+                break
+            spare = 0 if kept else min(sum(map(_size, said[-2:-1])), room // 2)  # an answer's, for its prompt
+            turn = Turn(role, _end(text, room - spare - _TURN))
         room -= _size(turn)
-        if room < 0:
-            if not kept:
-                kept.append(Turn(turn.role, _end(turn.text, room + _size(turn) - _TURN)))
-            break
         kept.append(turn)
+    if _ROUND < len(kept) < len(said) and kept[-1].role == "assistant":
+        kept.pop()
     return system + kept[::-1]
 
 
@@ -124,7 +128,7 @@ def _size(turn: Turn) -> int:
 
 def _end(text: str, size: int) -> str:
     """Return as much of the text's end as so many bytes hold."""
-    return text.encode()[-size:].decode(errors="ignore")
+    return text.encode()[-size:].decode(errors="ignore") 
 
 
 class Conversation:

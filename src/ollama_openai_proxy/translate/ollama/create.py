@@ -72,7 +72,9 @@ def copied(name: str, model: Model, alias: Alias | None, now: int) -> Alias:
     """Return an alias that is the same model under another name."""
     if alias:
         return msgspec.structs.replace(alias, name=name, modified=now)
-    return Alias(name=name, upstream=model.upstream_id, modified=now, parent=model.parent, preset=model.preset)
+    # Where the models file made it, by its name: what that says of it is found so.
+    parent = model.name if model.upstream else model.parent
+    return Alias(name=name, upstream=model.upstream_id, modified=now, parent=parent, preset=model.preset)
 
 
 def layers(base: Model, preset: Preset) -> list[tuple[str, bool]]:

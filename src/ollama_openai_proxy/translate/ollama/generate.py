@@ -84,9 +84,9 @@ def _make_plain(translated: Completion, request: GenerateRequest, turns: list[Tu
         raise InvalidRequest("images are not supported with raw, suffix or template")
     body, prompt = translated.body, request.prompt or ""
     if request.template and request.suffix:
-        prompt = template.fill(request.template, prompt, request.suffix)
+        prompt = template.fill(request.template, prompt, request.suffix, request.think)
     elif request.template:
-        prompt = template.render(request.template, turns)
+        prompt = template.render(request.template, turns, request.think)
     elif request.suffix:
         body["suffix"] = request.suffix
     body["prompt"] = prompt

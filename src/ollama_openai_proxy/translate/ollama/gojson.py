@@ -103,7 +103,7 @@ def _bind(value: Any, kind: Kind, path: str) -> Any:
     if kind.item and isinstance(value, dict):
         return {key: _zero(kind.item) if item is None else _bind(item, kind.item, path) for key, item in value.items()}
     if kind.fields is None or not isinstance(value, dict):
-        return _plain(value)
+        return _plain(value, path)
     bound = {}
     for key, item in value.items():
         name = key if key in kind.fields else key.lower()
@@ -118,18 +118,18 @@ def _zero(kind: Kind) -> Any:
     return {} if kind.fields else zeros.get(kind.accepts)
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Any, path: str) -> Any:
     """Return the JSON value with numbers for literals. Raises InvalidRequest for what no float64 holds."""
     if isinstance(value, Literal):
         number = float(value.text)
         if math.isinf(number):
             literal = value.text[:_MAX_LITERAL]
-            raise InvalidRequest(f"json: cannot unmarshal number {literal} into Go value of type float64")
+            raise InvalidRequest(f"json: cannot unmarshal number {literal} into Go struct field {path} of type float64")
         return number
     if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
+        return {key: _plain(item, path) for key, item in value.items()}
     if isinstance(value, list):
-        return [_plain(item) for item in value]
+        return [_plain(item, path) for item in value]
     return value
 
 
@@ -146,9 +146,12 @@ def _load(text: str) -> Any:
     if not text:
         raise InvalidRequest("missing request body")
     try:
-        return _decoder.raw_decode(text)[0]
+        value, end = _decoder.raw_decode(text)
     except json.JSONDecodeError as error:
         raise InvalidRequest(_explain(text, error)) from None
+    if text[end : end + 1] in _AFTER_DIGITS and text[end - 1].isdigit():
+        raise InvalidRequest(_explain_number(text, end))
+    return value
 
 
 def _refuse_constant(constant: str) -> NoReturn:

@@ -14,6 +14,7 @@ _UNITS = {"ns": 1, "us": 10**3, "µs": 10**3, "μs": 10**3, "ms": 10**6, "s": 10
 _PART = re.compile(r"([0-9]*)(\.[0-9]*)?([^0-9.]*)")
 _LONGEST = 2**63  # nanoseconds: a duration is an int64
 _MAX_DURATION = 100  # characters
+_QUOTED = re.compile(r'["\\]')
 _SIMPLE = {"\a": "\\a", "\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\v": "\\v"}
 _SIMPLE |= {"\\": "\\\\", '"': '\\"'}
 _BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
@@ -23,6 +24,8 @@ _LINE_ENDS = re.compile(rb"[\r\n]*")
 
 def quote(text: str) -> str:
     """Return the text as `%q` prints it."""
+    if text.isprintable() and not _QUOTED.search(text):
+        return f'"{text}"'
     return '"' + "".join(map(_quoted, text)) + '"'
 
 

@@ -10,7 +10,7 @@ import msgspec
 
 from ollama_openai_proxy.errors import ProxyError
 from ollama_openai_proxy.translate.models import Model
-from ollama_openai_proxy.translate.ollama.catalog import digest
+from ollama_openai_proxy.translate.ollama.catalog import digest, size
 from ollama_openai_proxy.translate.ollama.decoding import Body, Request, Wire
 from ollama_openai_proxy.translate.ollama.gojson import ANY, BOOL, MAP, STRING, Kind, array, struct
 from ollama_openai_proxy.translate.ollama.names import Name
@@ -124,8 +124,7 @@ def statuses(*texts: str) -> list[bytes]:
 def pulled(model: Model) -> list[bytes]:
     """Return the lines of a pull of what is there already: one layer, which was complete before."""
     found = digest(model)
-    size = {"total": model.size, "completed": model.size} if model.size else {}
-    layer = status(f"pulling {found[:12]}", digest=f"sha256:{found}", **size)
+    layer = status(f"pulling {found[:12]}", digest=f"sha256:{found}", total=size(model), completed=size(model))
     return [status(PULLING), layer, *statuses("verifying sha256 digest", "writing manifest", SUCCESS)]
 
 

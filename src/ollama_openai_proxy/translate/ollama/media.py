@@ -37,7 +37,8 @@ def content(text: str, images: list[str | None] | None) -> str | list[dict[str, 
 
 
 def _media_part(image: str) -> dict[str, Any]:
-    encoded = image.replace("\r", "").replace("\n", "")
+    # Looked for first: replacing nothing takes many times as long.
+    encoded = image.replace("\r", "").replace("\n", "") if "\n" in image or "\r" in image else image
     data = decode_base64(encoded[:_HEAD])
     audio = _audio_format(data)
     if audio:

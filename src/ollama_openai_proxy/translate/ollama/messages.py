@@ -10,7 +10,7 @@ from ollama_openai_proxy.translate.ollama.media import content
 from ollama_openai_proxy.translate.ollama.wire import Message, ToolCall
 
 # `developer` is OpenAI's, `control` is Granite's way of asking for thought.
-ROLES = frozenset({"system", "user", "assistant", "tool", "developer", "control"})
+_USUAL = frozenset({"system", "user", "assistant", "tool", "developer", "control"})
 _OPEN = "<think>"
 _CLOSE = "</think>"
 
@@ -49,11 +49,11 @@ class _History:
         self._taken = {call.id for message in messages for call in message.tool_calls or () if call.id}
         self._used: set[str] = set()
         self._made = 0
-        self._shown: list[dict[str, Any]] = []  # media of results that wait for the last of them
+        self._shown: list[dict[str, Any]] = []  # what is the user's of results, until the last of them is there
 
     def add(self, message: Message, *, strip_thoughts: bool = False) -> None:
         role = message.role
-        if role not in ROLES and (role := _role(message)) not in ROLES:
+        if role not in _USUAL and not (role := _role(message)):
             raise InvalidRequest("invalid message role")
         if role == "tool":
             self._add_result(message)
@@ -74,7 +74,8 @@ class _History:
                 self.messages.append({"role": "tool", "tool_call_id": call_id, "content": ""})
             self._open = None
         if self._shown:
-            self.messages.append({"role": "user", "content": self._shown})
+            only_text = len(self._shown) == 1 and self._shown[0].get("text")
+            self.messages.append({"role": "user", "content": only_text or self._shown})
             self._shown = []
 
     def _add_answer(self, message: Message, text: str) -> None:
@@ -120,10 +121,11 @@ class _History:
 
     def _add_result(self, message: Message) -> None:
         """Add a result. Images in it become the user's, who alone may send them to most backends."""
-        call_id = self._open.take(message.tool_call_id, message.tool_name) if self._open else None
-        if call_id is None:  # a result that nobody asked for: the model may still read it
-            self.answer_open_calls()
-            self._append({"role": "user", "content": content(message.content or "", message.images)})
+        call_id = self._open and self._open.take(
+            message.tool_call_id, message.tool_name, exactly=message.tool_call_id in self._taken
+        )
+        if call_id is None:
+            self._add_stray(content(message.content or "", message.images))
             return
         if message.images:
             self._shown += _parts(content("", message.images))
@@ -132,9 +134,20 @@ class _History:
             result["name"] = message.tool_name
         self.messages.append(result)
 
+    def _add_stray(self, said: str | list[dict[str, Any]]) -> None:
+        """Add a result that no open call has asked for: the model may still read it, as the user's.
+
+        Where others are waited for, it stands behind them: in between it would end the turn.
+        """
+        if self._open and self._open.left():
+            self._shown += _parts(said)
+        else:
+            self.answer_open_calls()
+            self._append({"role": "user", "content": said})
+
 
 def _role(message: Message) -> str:
-    return (message.role or "").lower()
+    return (message.role or "").strip().lower()
 
 
 def _last_question(messages: list[Message]) -> int:

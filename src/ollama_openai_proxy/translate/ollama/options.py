@@ -28,6 +28,11 @@ def _not_negative(value: int) -> int | None:
     return value if value >= 0 else None
 
 
+def _not_empty(stop: list[str]) -> list[str] | None:
+    """Return the sequences that can stop anything: Ollama's runner passes over empty ones, and vLLM refuses them."""
+    return [text for text in stop if text] or None
+
+
 def _positive(value: int) -> int | None:
     return value if value > 0 else None
 
@@ -38,7 +43,7 @@ OPTIONS = (
     Option("presence_penalty", "float32", "presence_penalty"),
     Option("frequency_penalty", "float32", "frequency_penalty"),
     Option("seed", "integer", "seed", convert=_not_negative),  # negative: random
-    Option("stop", "array", "stop", convert=lambda stop: stop or None),
+    Option("stop", "array", "stop", convert=_not_empty),
     Option("num_predict", "integer", "max_tokens", convert=_positive),  # negative: no limit
     Option("top_k", "integer", "top_k", extension=True),
     Option("min_p", "float32", "min_p", extension=True),
@@ -97,7 +102,7 @@ def _check(option: Option, value: Any) -> Any:
 
 def _strings(value: Any) -> list[str]:
     if isinstance(value, str):  # Ollama's published schema allows what its server refuses
-        return [value] if value else []
+        return [value]
     if not isinstance(value, list):
         raise InvalidRequest('option "stop" must be of type array', status=500)
     if not all(isinstance(item, str) for item in value):

@@ -5,6 +5,7 @@ A streamed reply is NDJSON: one object a line, no blank lines. A whole one is a 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -44,8 +45,15 @@ class Shape(NamedTuple):
 
     def answer(self, content: bytes, thinking: bytes = b"", calls: bytes = b"") -> bytes:
         thinking = b',"thinking":' + thinking if thinking else b""
-        calls = b',"tool_calls":' + calls if calls else b""
-        return b"".join((self.before, content, thinking, calls, self.after))
+        return b"".join((self.before, content, thinking, b"" if self.metrics_first else _calls(calls), self.after))
+
+    def end(self, metrics: bytes, calls: bytes, logprobs: bytes) -> bytes:
+        """Return what follows `done` and its reason."""
+        return b"".join((metrics, _calls(calls), logprobs) if self.metrics_first else (logprobs, metrics))
+
+
+def _calls(calls: bytes) -> bytes:
+    return b',"tool_calls":' + calls if calls else b""
 
 
 CHAT = Shape(b'"message":{"role":"assistant","content":', b"}", metrics_first=False)
@@ -166,15 +174,14 @@ class ReplyEncoder:
         out.append(self._object(content, _encode(thinking) if thinking else b"", calls, reason, metrics))
 
     def _line(self, content: bytes, thinking: bytes = b"", calls: bytes = b"") -> bytes:
-        answer = self._reply.shape.answer(content, thinking, calls)
-        return b"".join((self._dated, answer, b',"done":false', self._take_logprobs(), b"}\n"))
+        shape = self._reply.shape
+        end = shape.end(b"", calls, self._take_logprobs()) if calls else self._take_logprobs()
+        return b"".join((self._dated, shape.answer(content, thinking, calls), b',"done":false', end, b"}\n"))
 
     def _object(self, content: bytes, thinking: bytes, calls: bytes, reason: bytes, metrics: bytes) -> bytes:
-        answer = self._reply.shape.answer(content, thinking, calls)
-        metrics = self._context() + metrics
-        logprobs = self._take_logprobs()
-        last = metrics + logprobs if self._reply.shape.metrics_first else logprobs + metrics
-        return b"".join((self._dated, answer, b',"done":true', reason, last, b"}"))
+        shape = self._reply.shape
+        end = shape.end(self._context() + metrics, calls, self._take_logprobs())
+        return b"".join((self._dated, shape.answer(content, thinking, calls), b',"done":true', reason, end, b"}"))
 
     def _context(self) -> bytes:
         return b""
@@ -226,9 +233,15 @@ def _token(entry: Any) -> dict[str, Any] | None:
     if not isinstance(entry, dict):
         return None
     token, logprob, code = entry.get("token"), entry.get("logprob"), entry.get("bytes")
-    if not isinstance(token, str) or not isinstance(logprob, int | float):
+    if not isinstance(token, str) or isinstance(logprob, bool) or not isinstance(logprob, int | float):
+        return None
+    if not math.isfinite(logprob):  # JSON has no such number, and clients want one
         return None
     written: dict[str, Any] = {"token": token, "logprob": logprob}
     if token:
-        written["bytes"] = code if code and isinstance(code, list) else list(token.encode())
+        written["bytes"] = code if code and _are_bytes(code) else list(token.encode())
     return written
+
+
+def _are_bytes(value: Any) -> bool:
+    return isinstance(value, list) and all(type(byte) is int and 0 <= byte <= 255 for byte in value)

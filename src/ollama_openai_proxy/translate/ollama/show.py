@@ -110,7 +110,7 @@ def _quoted(text: str) -> str:
 
     There is no way to write three at the end of a line, where they end the text: they become apostrophes.
     """
-    if text == text.strip() and not text.startswith('"') and len(text.splitlines()) < 2:
+    if text == text.strip() and not text.startswith('"') and "\n" not in text and "\r" not in text:
         return text
     if '"' not in text:
         return f'"{text}"'

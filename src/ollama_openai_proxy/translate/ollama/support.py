@@ -35,7 +35,7 @@ class Endpoint(NamedTuple):
 
 _READ = ("HEAD", "GET")
 _ASKS = ("4XX", "5XX")
-_BODY = ("400", "413")
+_BODY = ("400", "408", "413")
 _LIST = ("500", "502", "503", "504")
 
 ENDPOINTS = (

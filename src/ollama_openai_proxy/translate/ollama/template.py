@@ -13,28 +13,38 @@ from ollama_openai_proxy.translate.ollama.context import Turn
 from ollama_openai_proxy.translate.ollama.gotemplate.parse import Action, Block, Call, Node, Path, Pipe, parse
 from ollama_openai_proxy.translate.ollama.gotemplate.run import Budget, run
 
+Think = bool | str | None
+# What a message has beside its role and content: nothing of that kind comes here, and templates count it.
+_NOTHING_ELSE = {"Thinking": "", "Images": [], "ToolCalls": [], "ToolName": "", "ToolCallID": ""}
 
-def render(template: str, turns: Sequence[Turn]) -> str:
-    """Return the prompt that continues a conversation, which ends with a user's turn.
+
+def render(template: str, turns: Sequence[Turn], think: Think = None) -> str:
+    """Return the prompt that continues a conversation, which ends with a user's turn. `think` is the request's.
 
     What a template has from the last `.Response` on is left out: the model goes on from there. Raises
     InvalidRequest, `template error: ...`, for what is no template, and for one that takes too long.
     """
     nodes = parse(template)
     merged = _merged(turns)
-    budget = Budget()
+    given, budget = _given(think), Budget()
     if "Messages" in _fields(nodes):
-        messages = [{"Role": turn.role, "Content": turn.text} for turn in merged]
+        messages = [{"Role": turn.role, "Content": turn.text, **_NOTHING_ELSE} for turn in merged]
         system = "\n\n".join(turn.text for turn in merged if turn.role == "system")
-        return run(nodes, {"System": system, "Messages": messages, "Response": ""}, budget)
+        return run(nodes, {"System": system, "Messages": messages, "Response": "", **given}, budget)
     *rounds, last = _rounds(merged)
-    said = [run(nodes, values, budget) for values in rounds]
-    return "".join((*said, run(nodes, last, budget, cut="Response")))
+    said = [run(nodes, {**given, **values}, budget) for values in rounds]
+    return "".join((*said, run(nodes, {**given, **last}, budget, cut="Response")))
 
 
-def fill(template: str, prompt: str, suffix: str) -> str:
+def fill(template: str, prompt: str, suffix: str, think: Think = None) -> str:
     """Return the prompt that asks for what comes between two texts. Raises InvalidRequest, as `render`."""
-    return run(parse(template), {"Prompt": prompt, "Suffix": suffix, "Response": ""}, Budget())
+    return run(parse(template), {"Prompt": prompt, "Suffix": suffix, "Response": "", **_given(think)}, Budget())
+
+
+def _given(think: Think) -> Mapping[str, object]:
+    """Return what is there in every run: no tools, and what the request says of thinking."""
+    level = think if isinstance(think, str) else ""
+    return {"Tools": [], "IsThinkSet": think is not None, "Think": bool(think), "ThinkLevel": level}
 
 
 def _merged(turns: Iterable[Turn]) -> list[Turn]:

@@ -45,12 +45,13 @@ _members = msgspec.json.Decoder(dict[str, Raw])
 def read(tools: list[Raw] | None) -> list[Raw]:
     """Return the tools of a chat completion, nulls left out. Raises InvalidRequest for what Ollama does not take."""
     try:
-        return [tool if is_plain(tool) else _read(tool) for tool in tools or () if bytes(tool) != b"null"]
+        return [tool if is_plain(tool) else looked_through(tool) for tool in tools or () if bytes(tool) != b"null"]
     except RecursionError:
         raise InvalidRequest("exceeded max depth") from None
 
 
-def _read(tool: Raw) -> Raw:
+def looked_through(tool: Raw) -> Raw:
+    """Return the tool as a chat completion has it, each member looked at. Raises InvalidRequest, RecursionError."""
     _check(_decode(tool), _TOOL, "ChatRequest", "tools")
     translated = _translated(tool)
     return translated if isinstance(translated, Raw) else Raw(msgspec.json.encode(translated))
@@ -78,10 +79,11 @@ def _check(value: Any, kind: Kind, owner: str, path: str) -> None:
     elif isinstance(value, dict) and kind.fields:
         # Properties are read one by one, by a decoder of their own: the struct around them is named.
         inner = owner if kind is _PROPERTY else kind.name.removeprefix("api.")
-        for key, item in _folded(value, kind).items():
+        members = _folded(value, kind)
+        for key, item in members.items():
             _check(item, kind.fields.get(key, ANY), inner, f"{path}.{key}")
         if kind is _PROPERTY:
-            _check_type(value.get("type"), owner, f"{path}.type")
+            _check_type(members.get("type"), owner, f"{path}.type")
 
 
 def _check_properties(value: Any, owner: str, path: str) -> None:

@@ -164,7 +164,7 @@ def decode(body: bytes, kind: type[Request]) -> Request:
     request: Request = _BODIES[kind].decode(body)
     for image in _images(request):
         check_base64(image or "")
-    if isinstance(request, ChatRequest):
+    if isinstance(request, ChatRequest) and request.tools:
         request.tools = read(request.tools)
     return request
 

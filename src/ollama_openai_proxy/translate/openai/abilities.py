@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from ollama_openai_proxy.translate.openai.facts import EMBEDS, NEITHER, WORDS, obj, text, texts
+from ollama_openai_proxy.translate.openai.facts import EMBEDS, NEITHER, PAINTS, WORDS, obj, text, texts
 
 # Flags, true or false, or Anthropic's {"supported": ...}: where Mistral, Moonshot, Venice, Fireworks, Requesty, Azure,
 # Cerebras and others put them.
@@ -28,8 +28,9 @@ _FLAGS = {
     "thinking": ("reasoning", "thinking", "supports_reasoning", "supportsReasoning"),
     "audio": ("supports_audio_input", "supportsAudioInput"),
 }
+_WORD_OF = {name: word for word, names in _FLAGS.items() for name in names}
 # Words in lists of tags and features: what they name is there, and of the rest nothing is said.
-_TAGS = {word: word for word in WORDS} | {
+_TAGS = {word: word for word in WORDS if word != "image"} | {
     **dict.fromkeys(("tool_use", "tool-use", "tool-calling", "tool_calling", "function-calling"), "tools"),
     **dict.fromkeys(("function_calling", "functions"), "tools"),
     **dict.fromkeys(("reasoning", "reasoning_effort"), "thinking"),
@@ -44,6 +45,7 @@ _OTHER_KINDS = frozenset(
         *("image_generation", "video_generation", "audio_speech", "audio_transcription", "ocr"),
     }
 )
+_PAINTING = frozenset({"image", "images", "image_generation"})
 _OTHER_OUTPUTS = _OTHER_KINDS | {"images", "videos", "speech", "music", "file", "3d", "score", "scores"}
 
 
@@ -61,7 +63,7 @@ def of_kind(kind: str) -> dict[str, bool]:
     if kind in _EMBEDDING_KINDS:
         return EMBEDS
     if kind in _OTHER_KINDS:
-        return NEITHER
+        return PAINTS if kind in _PAINTING else NEITHER
     return {"completion": True} if kind in _CHAT_KINDS else {}
 
 
@@ -84,10 +86,10 @@ def _of_flags(entry: dict[str, Any]) -> dict[str, bool]:
     told = obj(entry, "capabilities")
     places = (entry, told, obj(told, "supports"), obj(obj(entry, "model_spec"), "capabilities"))
     found: dict[str, bool] = {}
-    for word, names in _FLAGS.items():
-        flags = [flag for place in places for name in names if (flag := _flag(place.get(name))) is not None]
-        if flags:
-            found[word] = any(flags)
+    for place in places:
+        for name in place.keys() & _WORD_OF.keys():
+            if (flag := _flag(place[name])) is not None:
+                found[_WORD_OF[name]] = flag or found.get(_WORD_OF[name], False)
     return found
 
 
@@ -120,7 +122,9 @@ def _of_modalities(entry: dict[str, Any]) -> dict[str, bool]:
         return EMBEDS
     if "text" in outputs:
         return found | {"completion": True}
-    return NEITHER if outputs <= _OTHER_OUTPUTS else found
+    if outputs <= _OTHER_OUTPUTS:
+        return PAINTS if outputs & _PAINTING else NEITHER
+    return found
 
 
 def _modalities(entry: dict[str, Any]) -> tuple[set[str] | None, set[str] | None]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ollama_openai_proxy.errors import UpstreamBroken
 from ollama_openai_proxy.translate.models import Model
 from ollama_openai_proxy.translate.openai.abilities import abilities, of_words
 from ollama_openai_proxy.translate.openai.facts import Facts, array, count, learnt, load, obj, parameters, text, texts
@@ -19,24 +20,29 @@ _LENGTHS = (
     *("loaded_context_length", "max_model_len", "context_length", "contextLength", "context_window", "context_size"),
     *("max_context_length", "max_input_tokens", "max_seq_len", "max_context_window_tokens", "availableContextTokens"),
 )
+_NAMES = frozenset(_LENGTHS)
+MAX_MODELS = 50_000  # ten times as many as anybody has
 
 
 def decode(body: bytes) -> list[Model]:
-    """Return the models, every id that is text. Raises UpstreamBroken when it is no list."""
+    """Return the models, every id that is text. Raises UpstreamBroken when it is no list, or too long."""
     reply = load(body)
     entries = array(reply, "data", "models")
     beside = _beside(reply) if isinstance(reply, dict) and "data" in reply else {}
-    lengths = {text(entry, "id"): _context_length(entry) for entry in entries}
+    if len(entries) > MAX_MODELS:
+        raise UpstreamBroken(f"the upstream lists more than {MAX_MODELS} models")
+    named = [(name, entry, facts_of(entry)) for entry in entries if (name := text(entry, "id"))]
+    lengths = {name: facts.context_length for name, _, facts in named}
     models = []
-    for entry in entries:
-        if name := text(entry, "id"):
-            model = Model(name, created=count(entry, "created"), owned_by=text(entry, "owned_by"))
-            if name in beside:
-                model = learnt(model, beside[name])
-            model = learnt(model, facts_of(entry))
+    for name, entry, facts in named:
+        model = Model(name, created=count(entry, "created"), owned_by=text(entry, "owned_by"))
+        if name in beside:
+            model = learnt(model, beside[name])
+        model = learnt(model, facts)
+        if not model.context_length and (parent := text(entry, "parent")):
             # vLLM does not say of an adapter what holds for the model below it
-            inherited = model.context_length or lengths.get(text(entry, "parent"))
-            models.append(learnt(model, Facts(context_length=inherited)))
+            model = learnt(model, Facts(context_length=lengths.get(parent)))
+        models.append(model)
     return models
 
 
@@ -56,7 +62,7 @@ def facts_of(entry: Any) -> Facts:
     )
 
 
-def _context_length(entry: Any) -> int | None:
+def _context_length(entry: dict[str, Any]) -> int | None:
     """Return the context that is served, where that is told, else the model's own.
 
     llama.cpp's `n_ctx` is that of one slot. OpenRouter's `context_length` is the longest that any provider has, and
@@ -74,7 +80,7 @@ def _context_length(entry: Any) -> int | None:
         spec,
     )
     meta = obj(entry, "meta")
-    told = (count(meta, "n_ctx"), *(count(place, *_LENGTHS) for place in places))
+    told = (count(meta, "n_ctx"), *(count(place, *_LENGTHS) for place in places if not _NAMES.isdisjoint(place)))
     length = next(filter(None, told), None)
     served = [length, count(obj(entry, "top_provider"), "context_length")]
     served += [count(provider, "context_length") for provider in _providers(entry)]

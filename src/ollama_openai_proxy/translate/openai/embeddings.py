@@ -19,7 +19,8 @@ from ollama_openai_proxy.translate.openai.wire import INVALID
 
 MISMATCH = "the upstream answered with the wrong number of embeddings"
 # Within a string the quotes would be escaped: this is a key.
-_VECTOR = re.compile(rb'"embedding"\s*:\s*\[')
+_VECTOR = re.compile(rb'"embedding"\s*:\s*([\["])')
+_CLOSING = {b"[": b"]", b'"': b'"'}
 _LONGEST_KEY = 32  # bytes; a key with more space around its colon is found at the end
 
 Convert = Callable[[bytes], bytes]
@@ -67,7 +68,7 @@ def truncation(profile: Profile, context_length: int | None) -> dict[str, Any]:
 class Decoder:
     """A reply, as it comes.
 
-    Each vector is converted when its last bracket is there, so that no read costs more than its own bytes: to
+    Each vector is converted when its last byte is there, so that no read costs more than its own bytes: to
     convert two thousand at once would hold up everybody's streams for half a second.
     """
 
@@ -87,13 +88,13 @@ class Decoder:
         rest = self._rest
         rest += read
         while match := _VECTOR.search(rest, self._start):
-            end = rest.find(b"]", max(self._end, match.end())) + 1
+            end = rest.find(_CLOSING[match[1]], max(self._end, match.end())) + 1
             if not end:
                 self._start, self._end = match.start(), len(rest)
                 return
             opening = match.end() - 1
             self._body += rest[:opening] + b'{"vector":%d}' % len(self._vectors)
-            self._vectors.append(self._convert(bytes(rest[opening:end])))
+            self._vectors.append(self._converted(bytes(rest[opening:end])))
             del rest[:end]
             self._start = self._end = 0
         self._start = max(len(rest) - _LONGEST_KEY, 0)
@@ -115,16 +116,21 @@ class Decoder:
         return Embeddings([self._vector(item.embedding) for item in items], _prompt_tokens(reply.usage))
 
     def _vector(self, raw: msgspec.Raw) -> bytes:
-        """Return a vector; some backends send base64 of float32 whatever was asked for."""
-        first = bytes(memoryview(raw)[:1])
-        if first == b"[":
-            return self._convert(bytes(raw))
+        if bytes(memoryview(raw)[:1]) != b"{":
+            return self._converted(bytes(raw))
         try:
-            if first == b"{":
-                return self._vectors[_place.decode(raw).vector]
-            packed = base64.b64decode(msgspec.json.decode(raw, type=str), validate=True)
+            return self._vectors[_place.decode(raw).vector]
+        except (msgspec.DecodeError, IndexError):
+            raise UpstreamBroken(INVALID) from None
+
+    def _converted(self, vector: bytes) -> bytes:
+        """Return what to keep of a vector; some backends send base64 of float32 whatever was asked for."""
+        if vector.startswith(b"["):
+            return self._convert(vector)
+        try:
+            packed = base64.b64decode(msgspec.json.decode(vector, type=str), validate=True)
             floats = struct.unpack(f"<{len(packed) // 4}f", packed)
-        except (msgspec.DecodeError, ValueError, IndexError, struct.error):
+        except (msgspec.DecodeError, ValueError, struct.error):
             raise UpstreamBroken(INVALID) from None
         return self._convert(msgspec.json.encode(floats))
 

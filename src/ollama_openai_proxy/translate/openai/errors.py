@@ -11,6 +11,7 @@ import re
 from typing import Any
 
 from ollama_openai_proxy.errors import InvalidRequest, ModelNotFound, ProxyError, UpstreamRefused, UpstreamUnauthorised
+from ollama_openai_proxy.translate.text import mend
 
 Secrets = tuple[str, ...]
 
@@ -117,7 +118,8 @@ def clean(message: str, secrets: Secrets = ()) -> str:
         message = message.replace(secret, "[key]")
     message = _URL.sub("[url]", message[: 8 * _MAX_MESSAGE])
     message = _LOOKS_SECRET.sub("[key]", message)
-    return _SPACE.sub(" ", message).strip()[:_MAX_MESSAGE]
+    cleaned: str = mend(_SPACE.sub(" ", message).strip()[:_MAX_MESSAGE])
+    return cleaned
 
 
 def _parse(body: bytes) -> Any:

@@ -15,7 +15,7 @@ from ollama_openai_proxy.translate.openai.wire import INVALID
 from ollama_openai_proxy.translate.text import mend
 
 # Ollama's words for what a model can do, in its order (types/model/capability.go).
-WORDS = ("completion", "tools", "insert", "vision", "embedding", "thinking", "audio")
+WORDS = ("completion", "tools", "insert", "vision", "embedding", "thinking", "audio", "image")
 # Whoever tells all of these of a chat model tells the whole list: no backend that does leaves out the rest.
 _ESSENTIAL = ("completion", "tools", "vision", "thinking")
 _UNITS = {"K": 10**3, "M": 10**6, "B": 10**9, "T": 10**12}
@@ -24,6 +24,7 @@ _SIZE = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,6})?) ?([KMBT])", re.IGNORECASE | r
 # Of an embedding model, and of one that answers with no text at all.
 EMBEDS = dict.fromkeys(WORDS, False) | {"embedding": True}
 NEITHER = dict.fromkeys(WORDS, False)
+PAINTS = NEITHER | {"image": True}
 
 
 class Facts(msgspec.Struct, frozen=True):

@@ -110,7 +110,7 @@ _SERVICES = (
         "openai",
         max_tokens="max_completion_tokens",
         json_object="word",
-        without={r"^(o\d|gpt-5(?![.\d]|-chat))": _FIXED},
+        without={r"^(ft:|.*/)?(o\d(?![\w.])|gpt-5(?![\w.]|-chat))": _FIXED},
     ),
     # https://openrouter.ai/docs/api-reference/parameters, .../docs/transforms: it cuts the middle, or nothing;
     # https://openrouter.ai/docs/use-cases/reasoning-tokens: efforts up to `xhigh`, and `reasoning` in messages.
@@ -231,4 +231,5 @@ def wants_key(host: str) -> bool:
 
 def _service(host: str) -> str:
     """Return the name of the profile of a service that is known by its host, "" for any other."""
+    host = host.lower().removesuffix(".")
     return next((name for suffix, name in _HOSTS.items() if host == suffix or host.endswith("." + suffix)), "")

@@ -42,6 +42,7 @@ from ollama_openai_proxy.translate.ollama.gotemplate.functions import FUNCTIONS,
         ("slice", [[1], 1], []),
         ("slice", ["héllo", 0, 3], "hé"),
         ("json", [[{"a": "é"}]], '[{"a":"é"}]'),
+        ("json", ["<a> & \u2028"], '"\\u003ca\\u003e \\u0026 \\u2028"'),
     ],
 )
 def test_values(name: str, arguments: list[Any], value: object) -> None:

@@ -32,6 +32,9 @@ def run(text: str, cut: str = "") -> str:
         ("{{range $i, $v := .L}}{{$i}}{{$v}}{{end}}", "0x1y2z"),
         ("{{$i := 7}}{{$v := 0}}{{range $i, $v = .L}}{{end}}{{$i}}{{$v}}", "2z"),
         ("{{range .Missing}}1{{else}}none{{end}}", "none"),
+        ("{{range $i, $v := .Missing}}1{{else}}{{$i}}{{$v}}none{{end}}", "none"),
+        ("{{$v := 1}}{{range $v = .L}}{{if .}}{{$v = 5}}{{$v}}{{end}}{{end}}{{$v}}", "5555"),
+        ("{{range .L}}{{$x := .}}{{range $.M}}{{$x}}{{$x := .R}}{{$x}}{{end}}{{$x}}{{end}}", "xuxsxyuysyzuzsz"),
         ("{{range .L}}{{if eq . `y`}}{{continue}}{{end}}{{.}}{{end}}", "xz"),
         ("{{range .L}}{{if eq . `y`}}{{break}}{{end}}{{.}}{{else}}none{{end}}!", "x!"),
         ("{{range .M}}{{.R}}={{.C}};{{$.A}}{{end}}", "u=hi;as=ho;a"),
@@ -99,6 +102,23 @@ def test_work_on_long_texts_is_limited() -> None:
         module.run(parse("{{range .L}}{{len $.T}}{{end}}"), root, Budget())
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("{{range .L}}{{range $.L}}{{end}}{{end}}", id="loops with nothing in them"),
+        pytest.param("{{range .L}}{{$.A" + ".B" * 1000 + "}}{{end}}", id="fields in one another"),
+        pytest.param("{{range .L}}{{$x := json $.T}}{{end}}", id="json of a long text"),
+        pytest.param("{{range .L}}{{$x := json $.M}}{{end}}", id="json of a mapping with a long text"),
+        pytest.param("{{range .L}}{{$x := slice $.L 1}}{{end}}", id="parts of a long list"),
+    ],
+)
+def test_work_that_does_not_show_is_limited(text: str) -> None:
+    """Little in the template, and nothing in the output, may still be much work."""
+    root = {"L": [0] * 10_000, "T": "x" * 100_000, "M": {"T": "x" * 100_000}}
+    with pytest.raises(InvalidRequest, match=r"^template error: it takes too long$"):
+        module.run(parse(text), root, Budget())
+
+
 def test_output_is_limited() -> None:
     """A short template does not make gigabytes of a long prompt."""
     root = {"L": [0] * 10, "T": "x" * (MAX_OUTPUT // 9)}
@@ -108,9 +128,13 @@ def test_output_is_limited() -> None:
 
 def test_budget_is_shared() -> None:
     """Runs for one request have one limit together."""
+    nodes = parse(loops(6, ""))
+    module.run(nodes, ROOT, Budget())
     budget = Budget()
-    nodes = parse(loops(9, ""))
-    for _ in range(2):
-        module.run(nodes, ROOT, budget)
-    with pytest.raises(InvalidRequest):
-        module.run(nodes, ROOT, budget)
+
+    def often() -> None:
+        for _ in range(100):
+            module.run(nodes, ROOT, budget)
+
+    with pytest.raises(InvalidRequest, match="it takes too long"):
+        often()

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from ollama_openai_proxy.translate.ollama.gotemplate.lex import error
+from ollama_openai_proxy.translate.text import escape_separators
 
 # Text, a boolean, a number, None, a list of values, or a mapping of names to values.
 Value = Any
@@ -124,7 +125,8 @@ def _position(key: Value, last: int) -> int:
 
 def _json(values: list[Value]) -> str:
     _want("json", values, 1, 1)
-    return msgspec.json.encode(values[0]).decode()
+    text = escape_separators(msgspec.json.encode(values[0])).decode()
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")  # as Go does
 
 
 FUNCTIONS: Mapping[str, Callable[[list[Value]], Value]] = {

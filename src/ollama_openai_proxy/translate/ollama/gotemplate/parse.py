@@ -13,7 +13,7 @@ from ollama_openai_proxy.translate.ollama.golang import quote
 from ollama_openai_proxy.translate.ollama.gotemplate import functions
 from ollama_openai_proxy.translate.ollama.gotemplate.lex import Token, error, pieces
 
-MAX_TEMPLATE = 64 * 1024  # characters
+MAX_TEMPLATE = 16 * 1024  # characters
 _MAX_DEPTH = 32  # of blocks and parentheses in one another
 
 _CONSTANTS = {"true": True, "false": False, "nil": None}

@@ -24,8 +24,8 @@ from ollama_openai_proxy.translate.ollama.gotemplate.parse import (
 )
 
 MAX_OUTPUT = 8 * 1024 * 1024  # characters
-MAX_STEPS = 50_000  # nodes and operands; to compare or count a text costs more, by its length
-_CHARACTERS_PER_STEP = 1024
+MAX_STEPS = 20_000  # nodes, operands, fields, rounds of loops; functions, by the length of their texts and lists
+_CHARACTERS_PER_STEP = 512
 
 
 class _Cut(Exception):
@@ -73,7 +73,8 @@ class _Run:
         self.out: list[str] = []
         self._budget = budget
         self._cut = cut
-        self._variables: list[tuple[str, Value]] = [("$", root)]
+        self._variables: dict[str, list[Value]] = {"$": [root]}  # of each name, the innermost last
+        self._declared: list[str] = []  # in the order in which they are forgotten
 
     def nodes(self, nodes: Sequence[Node], dot: Value) -> _After:
         for node in nodes:
@@ -95,47 +96,51 @@ class _Run:
         self.out.append(text)
 
     def _block(self, block: Block, dot: Value) -> _After:
-        known = len(self._variables)
+        known = len(self._declared)
         try:
-            value = self._pipe(block.pipe, dot, stores=block.kind != "range")
+            value = self._pipe(block.pipe, dot)
             if block.kind == "range":
                 return self._range(block, dot, value)
             if not truth(value):
                 return self.nodes(block.otherwise, dot)
             return self.nodes(block.body, value if block.kind == "with" else dot)
         finally:
-            del self._variables[known:]
+            self._forget(known)
 
     def _range(self, block: Block, dot: Value, value: Value) -> _After:
         if value is not None and not isinstance(value, list):
             error(f"range can't iterate over {kind(value)}")
         if not value:
             return self.nodes(block.otherwise, dot)
-        names, declares = block.pipe.names, block.pipe.declares
-        known = len(self._variables)
+        names = block.pipe.names
+        known = len(self._declared)
         for index, item in enumerate(value):
+            self._budget.step()  # also where there is nothing to do
             for name, part in zip(names, (index, item) if len(names) == 2 else (item,), strict=False):
-                self._set(name, part, declares=declares)
+                self._variables[name][-1] = part
             after = self.nodes(block.body, item)
-            del self._variables[known:]
+            self._forget(known)
             if after is _After.BREAK:
                 break
         return _After.NODE
 
-    def _pipe(self, pipe: Pipe, dot: Value, *, stores: bool = True) -> Value:
+    def _pipe(self, pipe: Pipe, dot: Value) -> Value:
         value = self._operand(pipe.commands[0], dot)
         for command in pipe.commands[1:]:
             value = self._operand(command, dot, value)
-        for name in pipe.names if stores else ():
-            self._set(name, value, declares=pipe.declares)
+        for name in pipe.names:
+            if pipe.declares:
+                self._variables.setdefault(name, []).append(value)
+                self._declared.append(name)
+            else:
+                self._variables[name][-1] = value
         return value
 
-    def _set(self, name: str, value: Value, *, declares: bool) -> None:
-        if declares:
-            self._variables.append((name, value))
-            return
-        at = next(at for at in reversed(range(len(self._variables))) if self._variables[at][0] == name)
-        self._variables[at] = (name, value)
+    def _forget(self, known: int) -> None:
+        """Leave a scope: only what was declared before it stays."""
+        for name in self._declared[known:]:
+            self._variables[name].pop()
+        del self._declared[known:]
 
     def _operand(self, operand: Operand, dot: Value, *piped: Value) -> Value:
         self._budget.step()
@@ -146,10 +151,11 @@ class _Run:
         if isinstance(operand.start, Pipe):
             value = self._pipe(operand.start, dot)
         elif operand.start:
-            value = next(value for name, value in reversed(self._variables) if name == operand.start)
+            value = self._variables[operand.start][-1]
         else:
             value = dot
         for field in operand.fields:
+            self._budget.step()
             if field == self._cut:
                 raise _Cut
             if value is not None and not isinstance(value, Mapping):
@@ -162,9 +168,11 @@ class _Run:
             return self._logic(call, dot, piped)
         values = [self._operand(argument, dot) for argument in call.arguments]
         values += piped
-        for value in values:
-            self._budget.step(len(value) if isinstance(value, str | list) else 0)
-        return FUNCTIONS[call.function](values)
+        self._budget.step(sum(len(value) for value in values if isinstance(value, str | list)))
+        result = FUNCTIONS[call.function](values)
+        if isinstance(result, str):  # what `json` made is longer than what it was given tells
+            self._budget.step(len(result))
+        return result
 
     def _logic(self, call: Call, dot: Value, piped: tuple[Value, ...]) -> Value:
         """Return the first argument that decides, or the last: the others are not looked at."""
