@@ -194,6 +194,14 @@ def test_last_round_is_whole(sizes: tuple[int, int], system: int) -> None:
     assert sum(len(turn.text) for turn in kept) > min(sum(len(turn.text) for turn in last), LIMIT // 3)
 
 
+@pytest.mark.parametrize("left", range(12, 52, 3))
+def test_answer_that_leaves_hardly_any_room(left: int) -> None:
+    """Whatever is issued is accepted, to the last byte of the limit."""
+    turns = [Turn("user", "p" * 500), Turn("assistant", "a" * (LIMIT - left))]
+    kept = context.decode(context.encode(turns))
+    assert [turn.role for turn in kept] == ["user", "assistant"]
+
+
 def test_what_is_left_begins_with_a_prompt() -> None:
     """Templates that want turns to alternate (Gemma's, Mistral's) refuse a conversation that an answer begins."""
     sides: tuple[Role, Role] = ("user", "assistant")

@@ -206,3 +206,9 @@ def test_depth() -> None:
     for member in (b'"options":{"x":%b}', b'"tools":[{"x":%b}]', b'"format":%b', b'"_unknown":%b'):
         body = b"{" + member.replace(b"%b", b"[" * 100_000 + b"]" * 100_000) + b"}"
         assert refusal(body, ChatRequest) == "exceeded max depth"
+
+
+def test_context_on_the_slow_path() -> None:
+    """Contract 1.7: a list of numbers is the same one where another key makes the body an unusual one."""
+    found = decode(b'{"Model":"m","context":[1,-2,3]}', GenerateRequest)
+    assert (found.model, found.context) == ("m", [1, -2, 3])

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ollama_openai_proxy.errors import ModelNotFound, UpstreamRefused
+from ollama_openai_proxy.errors import InvalidRequest, ModelNotFound, UpstreamRefused
 from ollama_openai_proxy.translate.openai.errors import decode_error
 
 GOOGLE = "models/m is not found for API version v1main, or is not supported for generateContent."
@@ -93,3 +93,12 @@ def test_without_a_model_there_is_none_to_miss() -> None:
     """A list of models that is not there is a route that is not there, whatever the text says."""
     error = decode_error(404, b'{"error":{"message":"model not found","code":404}}')
     assert (error.status, error.message) == (502, NO_ROUTE)
+
+
+@pytest.mark.parametrize("status", [404, 405, 501])
+def test_a_route_that_the_request_asked_for(status: int) -> None:
+    """Contract 5.7: where only what was asked needs the route, the client's words for that are told, as its mistake."""
+    body = b'{"error":{"message":"Not Found","code":404}}'
+    error = decode_error(status, body, model="m", no_route="m does not support insert")
+    assert (type(error), error.status, error.message) == (InvalidRequest, 400, "m does not support insert")
+    assert type(decode_error(status, body, model="m")) is UpstreamRefused

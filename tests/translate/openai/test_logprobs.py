@@ -30,10 +30,10 @@ def test_lists_side_by_side() -> None:
 
 @pytest.mark.parametrize("top", [None, [], "x", [None, None]])
 def test_no_alternatives(top: Any) -> None:
-    """`top_logprobs` is null where none were asked for."""
+    """`top_logprobs` is null, or has too few entries, where none were asked for: the tokens are all there."""
     found = entries({**CLASSIC, "top_logprobs": top})
     assert all("top_logprobs" not in entry for entry in found)
-    assert [entry["token"] for entry in found] == ([] if top == [] else [" a", "b"])
+    assert [entry["token"] for entry in found] == [" a", "b"]
 
 
 def test_content() -> None:
@@ -50,3 +50,11 @@ def test_content() -> None:
 def test_nothing(logprobs: Any) -> None:
     """What is of no known shape tells nothing."""
     assert entries(logprobs) == []
+
+
+@pytest.mark.parametrize("top", [None, 5, "Hi", [], [{"token": "Hi", "logprob": -0.5}]])
+def test_alternatives_of_no_known_shape(top: object) -> None:
+    """Alternatives that are no mapping are left out: the token and its probability stay."""
+    assert entries({"tokens": ["Hi"], "token_logprobs": [-0.5], "top_logprobs": [top]}) == [
+        {"token": "Hi", "logprob": -0.5}
+    ]

@@ -128,7 +128,7 @@ def _size(turn: Turn) -> int:
 
 def _end(text: str, size: int) -> str:
     """Return as much of the text's end as so many bytes hold."""
-    return text.encode()[-size:].decode(errors="ignore") 
+    return text.encode()[-size:].decode(errors="ignore") if size > 0 else ""
 
 
 class Conversation:

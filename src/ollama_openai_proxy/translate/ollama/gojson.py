@@ -80,7 +80,9 @@ def struct(name: str, /, **fields: Kind) -> Kind:
 def bind(body: bytes, kind: Kind) -> Any:
     """Return the body's first value, cut down to the fields of `kind`. Raises InvalidRequest."""
     try:
-        value = mend(_load(body.decode("utf-8", "surrogateescape")))
+        value = _load(body.decode("utf-8", "surrogateescape"))
+        if not body.isascii() or b"\\u" in body:  # else nothing in it is half of a pair
+            value = mend(value)
         if value is None:
             return {}
         if not isinstance(value, dict):
@@ -98,6 +100,8 @@ def _bind(value: Any, kind: Kind, path: str) -> Any:
         raise InvalidRequest(
             f"json: cannot unmarshal {word(value)}{literal} into Go struct field {path} of type {kind.name}"
         )
+    if kind.item is INT and isinstance(value, list) and set(map(type, value)) <= {int}:
+        return value  # there may be millions
     if kind.item and isinstance(value, list):
         return [_zero(kind.item) if item is None else _bind(item, kind.item, path) for item in value]
     if kind.item and isinstance(value, dict):
@@ -160,6 +164,8 @@ def _refuse_constant(constant: str) -> NoReturn:
 
 
 def _integer(text: str) -> int | Literal:
+    if len(text) < _MAX_INT64 - 1:
+        return int(text)
     value = int(text) if len(text) <= _MAX_INT64 else None
     return Literal(text) if value is None or not -(2**63) <= value < 2**63 else value
 

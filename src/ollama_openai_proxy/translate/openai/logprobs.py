@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import repeat
+from itertools import chain, repeat
 from typing import Any
 
 
@@ -20,7 +20,8 @@ def entries(logprobs: Any) -> list[dict[str, Any]]:
     tokens, values, tops = (logprobs.get(key) for key in ("tokens", "token_logprobs", "top_logprobs"))
     if not isinstance(tokens, list) or not isinstance(values, list):
         return []
-    sides = zip(tokens, values, tops if isinstance(tops, list) else repeat(None), strict=False)
+    alternatives = chain(tops if isinstance(tops, list) else (), repeat(None))  # some send an empty list for none
+    sides = zip(tokens, values, alternatives, strict=False)
     return [_entry(token, value, top) for token, value, top in sides]
 
 

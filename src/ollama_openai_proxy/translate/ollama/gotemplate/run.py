@@ -24,7 +24,7 @@ from ollama_openai_proxy.translate.ollama.gotemplate.parse import (
 )
 
 MAX_OUTPUT = 8 * 1024 * 1024  # characters
-MAX_STEPS = 20_000  # nodes, operands, fields, rounds of loops; functions, by the length of their texts and lists
+MAX_STEPS = 12_000  # nodes, operands, fields, rounds of loops; functions, by the length of their texts and lists
 _CHARACTERS_PER_STEP = 512
 
 
