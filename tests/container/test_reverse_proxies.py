@@ -176,7 +176,10 @@ async def test_what_is_inside_stays_inside(kind: ReverseProxy, tmp_path: Path) -
             answer = await told(front, f"GET {path}")
             assert "ollama_proxy_" not in answer, path
             assert "uptime_seconds" not in answer, path
-            assert answer.split()[1] in ("400", "403", "404"), (path, answer)
+            if answer.split()[1] in ("301", "307"):  # to the plain spelling, which is refused in its turn
+                assert re.findall(r"(?im)^location: *(\S+)", answer)[0].endswith(("/metrics", "/health")), (path, answer)
+            else:
+                assert answer.split()[1] in ("400", "403", "404"), (path, answer)
         assert (await client.head("/metrics")).status_code == 404
         own, foreign = {"Origin": f"https://localhost:{front.port}"}, {"Origin": "https://elsewhere.example"}
         assert (await client.get("/api/tags", headers=own)).status_code == 200
