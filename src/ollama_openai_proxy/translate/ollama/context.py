@@ -69,7 +69,7 @@ def decode(numbers: Sequence[int] | None) -> list[Turn]:
         return []
     try:
         return [Turn(role, text) for role, text in _checked(_decoder.decode(_inflated(numbers)))]
-    except (ValueError, struct.error, zlib.error, RecursionError):
+    except (ValueError, msgspec.DecodeError, struct.error, zlib.error, RecursionError):
         raise InvalidRequest("invalid context") from None
 
 
