@@ -145,11 +145,6 @@ class Catalog:
         return self._directory.models
 
     @property
-    def own(self) -> tuple[Model, ...]:
-        """The backend's models alone."""
-        return self._own
-
-    @property
     def _directory(self) -> Directory:
         if self._aliases.current() is not self._joined:
             self._join()
@@ -179,6 +174,11 @@ class Catalog:
         await self._first_list()
         return self._directory.models
 
+    async def listed(self, name: str) -> Model | None:
+        """Return the model that `name` means; None: it is not in the last list."""
+        await self._first_list()
+        return self._directory.find(name)
+
     async def find(self, name: str, *, asks: bool = True) -> Model:
         """Return the model that `name` means. Raises ModelNotFound, and InvalidRequest for a name that is `:local`
         and `:cloud`.
@@ -186,8 +186,7 @@ class Catalog:
         While no list was ever had, any name may be the backend's, and it will say so itself if the
         request `asks` it. Raises why there is no list if it does not.
         """
-        await self._first_list()
-        if model := self._directory.find(name):
+        if model := await self.listed(name):
             return model
         check_source(name)
         if not asks and not self._loaded.is_set():

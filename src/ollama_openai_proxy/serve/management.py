@@ -13,7 +13,7 @@ from ollama_openai_proxy.serve.handlers import Handlers, Route, Services
 from ollama_openai_proxy.serve.progress import told
 from ollama_openai_proxy.serve.recorder import record_of
 from ollama_openai_proxy.translate.aliases import Alias
-from ollama_openai_proxy.translate.models import Directory, Model, check_source
+from ollama_openai_proxy.translate.models import Model, check_source
 from ollama_openai_proxy.translate.ollama import create, management
 from ollama_openai_proxy.translate.ollama.golang import quote
 from ollama_openai_proxy.translate.ollama.management import (
@@ -146,7 +146,7 @@ class Management(Handlers):
         record, models = record_of(http.scope), self.services.models
         record.model = name
         with record.waiting():
-            if found := await self._listed(name):
+            if found := await models.listed(name):
                 return found
             if parse(name):
                 with suppress(ModelNotFound):
@@ -159,17 +159,12 @@ class Management(Handlers):
         record, models = record_of(http.scope), self.services.models
         record.model = name
         with record.waiting():
-            if found := await self._listed(name):
+            if found := await models.listed(name):
                 return found
             if not parse(name):
                 raise InvalidRequest(_INVALID)
             await models.renew()
             return await models.find(name, asks=False)
-
-    async def _listed(self, name: str) -> Model | None:
-        """Return the model that each other request by this name would get; None: it is not in the last list."""
-        models = self.services.models
-        return await models.find(name, asks=False) if Directory(await models.models()).find(name) else None
 
     async def _destination(self, name: str, invalid: str) -> str:
         """Return the name under which a new alias is kept. Raises InvalidRequest with the text `invalid`."""
@@ -177,10 +172,10 @@ class Management(Handlers):
         parsed = parse(name)
         if not parsed:
             raise InvalidRequest(invalid)
-        known = await self.services.models.models()
-        if found := Directory(known).find(name):
+        models = self.services.models
+        if found := await models.listed(name):
             return found.name
-        return spelled(parsed, (model.name for model in known)).display
+        return spelled(parsed, (model.name for model in await models.models())).display
 
     def _alias(self, model: Model) -> Alias | None:
         """Return the alias that the model is, if it is one that a client has made."""

@@ -14,7 +14,7 @@ from ollama_openai_proxy.translate.ollama.catalog import digest, size
 from ollama_openai_proxy.translate.ollama.decoding import Body, Request, Wire
 from ollama_openai_proxy.translate.ollama.gojson import ANY, BOOL, MAP, STRING, Kind, array, struct
 from ollama_openai_proxy.translate.ollama.names import Name
-from ollama_openai_proxy.translate.ollama.wire import _MESSAGE, Message
+from ollama_openai_proxy.translate.ollama.wire import MESSAGE, Message
 from ollama_openai_proxy.translate.text import escape_separators
 
 _DIGEST = re.compile(r"sha256[:-][0-9a-fA-F]{64}")
@@ -80,7 +80,7 @@ _CREATE = {
     "license": ANY,
     "parameters": MAP,
     "info": MAP,
-    "messages": array("[]api.Message", _MESSAGE),
+    "messages": array("[]api.Message", MESSAGE),
 }
 _KINDS: dict[type[Wire], Kind] = {
     PullRequest: struct("PullRequest", **_TRANSFER),

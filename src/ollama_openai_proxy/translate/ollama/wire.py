@@ -107,7 +107,7 @@ class ShowRequest(Wire):
 _IMAGES = array("[]api.ImageData", Kind("api.ImageData", str))
 _TOOL = Kind("api.Tool", dict)
 _FUNCTION = struct("api.ToolCallFunction", index=INT, name=STRING, arguments=ANY)
-_MESSAGE = struct(
+MESSAGE = struct(
     "api.Message",
     role=STRING,
     content=STRING,
@@ -132,7 +132,7 @@ _GENERATION = {
 }
 _KINDS: dict[type[Wire], Kind] = {
     ChatRequest: struct(
-        "ChatRequest", messages=array("[]api.Message", _MESSAGE), tools=array("api.Tools", _TOOL), **_GENERATION
+        "ChatRequest", messages=array("[]api.Message", MESSAGE), tools=array("api.Tools", _TOOL), **_GENERATION
     ),
     GenerateRequest: struct(
         "GenerateRequest",
