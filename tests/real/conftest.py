@@ -3,7 +3,7 @@
 import re
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import ollama
@@ -22,7 +22,11 @@ def running_backend(folder: Path, template: str) -> Iterator[str]:
         match = re.search(r"^listening on (\S+)\n", log, re.MULTILINE)
         return match and match[1]
 
-    with running(command, folder, {}, url_in) as url:
+    with ExitStack() as stack:
+        try:
+            url = stack.enter_context(running(command, folder, {}, url_in))
+        except AssertionError:  # it was seen to hang as it started, which is no fault of the proxy's; not twice
+            url = stack.enter_context(running(command, folder, {}, url_in))
         yield url
 
 
