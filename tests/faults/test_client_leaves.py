@@ -37,7 +37,7 @@ PHASES: dict[str, tuple[Sequence[Step], bool]] = {
 
 
 @pytest.mark.parametrize(("steps", "stream"), PHASES.values(), ids=PHASES.keys())
-async def test_before_the_first_byte(
+async def test_c3_c6_before_the_first_byte(
     steps: Sequence[Step], stream: bool, leave: Callable[[RawClient], None], caplog: pytest.LogCaptureFixture
 ) -> None:
     """C3, C6: a client that leaves while nothing was answered ends the call; the log says who ended it."""
@@ -53,7 +53,7 @@ async def test_before_the_first_byte(
         assert [record.__dict__["outcome"] for record in caplog.records] == ["client_abort"]
 
 
-async def test_in_mid_stream(leave: Callable[[RawClient], None]) -> None:
+async def test_c4_in_mid_stream(leave: Callable[[RawClient], None]) -> None:
     """C4: a client that leaves between two events ends the call, though no event comes any more."""
     async with proxied() as proxy, proxy.client() as client:
         proxy.upstream.script("m", (SSE, Chunk(text("Hi")), Hold()))
@@ -64,7 +64,7 @@ async def test_in_mid_stream(leave: Callable[[RawClient], None]) -> None:
 
 
 @pytest.mark.parametrize("way", [RawClient.close, RawClient.reset], ids=["FIN", "RST"])
-async def test_while_blocked_in_send(way: Callable[[RawClient], None]) -> None:
+async def test_c5_while_blocked_in_send(way: Callable[[RawClient], None]) -> None:
     """C5: a client that stalls and then leaves ends the call, though the proxy waits for it to read."""
     async with proxied() as proxy, proxy.client(receive_buffer=4096) as client:
         proxy.upstream.script("m", (SSE, Flood(text("x" * 60_000), 1000), Hold()))
@@ -76,7 +76,7 @@ async def test_while_blocked_in_send(way: Callable[[RawClient], None]) -> None:
         await proxy.upstream.peer_left(within=1.0)
 
 
-async def test_while_connecting() -> None:
+async def test_c2_while_connecting() -> None:
     """C2: clients that leave while the upstream is being connected to leave nothing behind, and harm nobody."""
     barrier = asyncio.Event()
     async with Upstream() as upstream:
@@ -93,7 +93,7 @@ async def test_while_connecting() -> None:
                             await eventually(lambda: upstream.accepted == 2 + number)  # noqa: B023  # runs at once
 
 
-async def test_between_finish_and_usage() -> None:
+async def test_c7_between_finish_and_usage() -> None:
     """C7: a client that leaves when only the usage is missing ends the call, without an error in the log."""
     async with proxied() as proxy, proxy.client() as client:
         proxy.upstream.script("m", (SSE, Chunk(text("Hi")), Chunk(finish()), Hold()))
@@ -116,7 +116,7 @@ async def test_right_after_the_answer() -> None:
         assert {request.connection for request in proxy.upstream.posts} == {proxy.upstream.posts[0].connection}
 
 
-async def test_half_a_body() -> None:
+async def test_a13_half_a_body() -> None:
     """A13: a client that closes before its request is whole costs no call."""
     async with proxied() as proxy:
         data = json.dumps(chat()).encode()
@@ -128,7 +128,7 @@ async def test_half_a_body() -> None:
         assert len(proxy.upstream.posts) == 1
 
 
-async def test_embedding() -> None:
+async def test_c6_embedding() -> None:
     """C6: a client that leaves while its text is embedded ends the call."""
     async with proxied() as proxy, proxy.client() as client:
         proxy.upstream.script("m", (Hold(),))
@@ -138,7 +138,7 @@ async def test_embedding() -> None:
         await proxy.upstream.peer_left(within=1.0)
 
 
-async def test_many_at_random() -> None:
+async def test_c4_t12_many_at_random() -> None:
     """C4, T12: after a hundred aborts nothing is left, and the next request is answered."""
     async with proxied() as proxy:
         proxy.upstream.script("m", (SSE, Chunk(text("a")), Chunk(text("b")), Hold()))

@@ -24,7 +24,7 @@ async def ask(base_url: str, **settings: object) -> Response:
         return await client.response()
 
 
-async def test_refused() -> None:
+async def test_d4_refused() -> None:
     """D4: a closed port is 502 at once, in our words."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
@@ -32,7 +32,7 @@ async def test_refused() -> None:
     assert (response.status, response.json) == (502, {"error": "the upstream refused the connection"})
 
 
-async def test_plain_http_where_tls_is_expected() -> None:
+async def test_d6_plain_http_where_tls_is_expected() -> None:
     """D6: an upstream that does not speak TLS is 502, and is not told the key or the prompt without it."""
     async with Upstream() as upstream:
         upstream.greeting = (Send(b"HTTP/1.1 400 Bad Request\r\n\r\n"), Close())
@@ -42,7 +42,7 @@ async def test_plain_http_where_tls_is_expected() -> None:
 
 
 @pytest.mark.parametrize("name", ["name.invalid", "no..name"])
-async def test_name_that_is_none(name: str) -> None:
+async def test_d1_name_that_is_none(name: str) -> None:
     """D1: a name that can't be resolved, or can't be a name, is 502, and the name is not told."""
     response = await ask(f"http://{name}/v1", connect_timeout=30)
     assert (response.status, response.json) == (502, {"error": "the upstream's name could not be resolved"})
@@ -57,7 +57,7 @@ FRESH: dict[str, Sequence[Step]] = {
 
 
 @pytest.mark.parametrize("steps", FRESH.values(), ids=FRESH.keys())
-async def test_fresh_connection_that_dies(steps: Sequence[Step]) -> None:
+async def test_j5_fresh_connection_that_dies(steps: Sequence[Step]) -> None:
     """J5: a request that dies on a fresh connection may have been worked on: it is not sent again, but 502."""
     async with proxied() as proxy:
         proxy.upstream.script("m", steps, HI)
@@ -68,7 +68,7 @@ async def test_fresh_connection_that_dies(steps: Sequence[Step]) -> None:
 
 
 @pytest.mark.parametrize("end", [Close(), Reset()], ids=["FIN", "RST"])
-async def test_fresh_connection_that_dies_before_it_is_read(end: Step) -> None:
+async def test_d8_fresh_connection_that_dies_before_it_is_read(end: Step) -> None:
     """D8: an upstream that takes connections and drops them is 502, after at most one more try."""
     async with proxied() as proxy:
         accepted = proxy.upstream.accepted
@@ -79,7 +79,7 @@ async def test_fresh_connection_that_dies_before_it_is_read(end: Step) -> None:
 
 
 @pytest.mark.parametrize("end", [Close(), Reset()], ids=["FIN", "RST"])
-async def test_reused_connection_that_died(end: Step) -> None:
+async def test_d9_t17_reused_connection_that_died(end: Step) -> None:
     """D9, T17: an idle connection that dies as it is used again costs one more try, and the client sees 200."""
     async with proxied() as proxy:
         proxy.upstream.script("m", HI, (end,), HI)
@@ -91,7 +91,7 @@ async def test_reused_connection_that_died(end: Step) -> None:
         assert died.body == again.body
 
 
-async def test_retry_takes_no_other_idle_connection() -> None:
+async def test_d9_retry_takes_no_other_idle_connection() -> None:
     """D9: what is sent again goes over a fresh connection: the other idle ones are as old."""
     barrier = asyncio.Event()
     async with proxied() as proxy:
@@ -106,7 +106,7 @@ async def test_retry_takes_no_other_idle_connection() -> None:
         assert again not in (one, other)
 
 
-async def test_reused_connection_and_then_a_fresh_one_die() -> None:
+async def test_d9_reused_connection_and_then_a_fresh_one_die() -> None:
     """D9: the second try is the last: when the fresh connection dies too, it is 502."""
     async with proxied() as proxy:
         proxy.upstream.script("m", HI, (Close(),))
@@ -115,7 +115,7 @@ async def test_reused_connection_and_then_a_fresh_one_die() -> None:
         assert len(proxy.upstream.posts) == 3
 
 
-async def test_reused_connection_that_had_begun_to_answer() -> None:
+async def test_d9_reused_connection_that_had_begun_to_answer() -> None:
     """D9: a reused connection that dies in mid-answer has not died idle: the request is not sent again."""
     async with proxied() as proxy:
         proxy.upstream.script("m", HI, (Send(b"HTTP/1.1 200 OK\r\nContent-"), Close()), HI)
@@ -124,7 +124,7 @@ async def test_reused_connection_that_had_begun_to_answer() -> None:
         assert len(proxy.upstream.posts) == 2
 
 
-async def test_no_retry_after_the_first_byte() -> None:
+async def test_j3_no_retry_after_the_first_byte() -> None:
     """J3: once the client has a byte nothing is sent again, on a reused connection neither."""
     async with proxied() as proxy:
         proxy.upstream.script("m", HI, (SSE, Chunk(text("Hi")), Close()), HI)
@@ -133,7 +133,7 @@ async def test_no_retry_after_the_first_byte() -> None:
         assert len(proxy.upstream.posts) == 2
 
 
-async def test_many_stale_connections() -> None:
+async def test_d9_many_stale_connections() -> None:
     """D9: an upstream that closes after each answer, as the next request comes, never costs a client an error."""
     async with proxied() as proxy:
         closing = (*HI, Pause(0.01), Close())
@@ -142,7 +142,7 @@ async def test_many_stale_connections() -> None:
             assert (await proxy.chat()).status == 200
 
 
-async def test_idle_connections_are_given_up() -> None:
+async def test_t17_idle_connections_are_given_up() -> None:
     """T17: a connection is kept idle for about 2 s, less than servers keep theirs."""
     async with proxied() as proxy:
         proxy.upstream.script("m", HI)
@@ -153,7 +153,7 @@ async def test_idle_connections_are_given_up() -> None:
         await eventually(lambda: not proxy.upstream.connections, within=3.5)
 
 
-async def test_restart() -> None:
+async def test_d10_restart() -> None:
     """D10: streams that run when the upstream dies end in an error line; once it is back requests are answered."""
     async with proxied() as proxy, proxy.client() as client:
         proxy.upstream.script("m", (SSE, Chunk(text("Hi")), Hold()), HI)
@@ -166,7 +166,7 @@ async def test_restart() -> None:
         assert (await proxy.chat()).status == 200
 
 
-async def test_environment_names_no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_d11_environment_names_no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     """D11: HTTP_PROXY and its like in the environment take neither the key nor the prompt anywhere."""
     async with Upstream() as trap:
         for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "HTTPS_PROXY"):
@@ -177,7 +177,7 @@ async def test_environment_names_no_proxy(monkeypatch: pytest.MonkeyPatch) -> No
         assert trap.accepted == 0
 
 
-async def test_same_bytes_for_a_large_body() -> None:
+async def test_j6_same_bytes_for_a_large_body() -> None:
     """J6: what is sent again is the same to the byte, for more than 64 KiB too."""
     async with proxied() as proxy:
         proxy.upstream.script("m", HI, (Close(),), streamed(text("Hi")))

@@ -70,7 +70,7 @@ async def ending(drain: Drain) -> AsyncIterator[Ending]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
-async def test_delay(number: signal.Signals) -> None:
+async def test_k2_delay(number: signal.Signals) -> None:
     """K2, G12: for the delay readiness says 503, while new requests are served and told `Connection: close`."""
     async with ending(Drain(LONG, LONG)) as end:
         end.proxy.upstream.script("m", HI)
@@ -88,7 +88,7 @@ async def test_delay(number: signal.Signals) -> None:
         assert end.figure("ollama_proxy_draining") == 1
 
 
-async def test_kept_connection() -> None:
+async def test_k4_kept_connection() -> None:
     """K4: a request on a connection that was kept is served, and is the last one on it."""
     async with ending(Drain(LONG, LONG)) as end, end.proxy.client() as client:
         await client.ask("GET", "/api/version")
@@ -100,7 +100,7 @@ async def test_kept_connection() -> None:
         assert await client.read_to_end() == b""
 
 
-async def test_running_stream_ends_whole() -> None:
+async def test_k2_t9_running_stream_ends_whole() -> None:
     """K2, T9: what runs when the listener closes may finish; a new connection is refused meanwhile."""
     barrier = asyncio.Event()
     rest = (Wait(barrier), Chunk(text("b") + finish() + usage() + DONE), End())
@@ -130,7 +130,7 @@ async def refused(proxy: Proxy) -> None:
                 return
 
 
-async def test_stream_that_takes_too_long(caplog: pytest.LogCaptureFixture) -> None:
+async def test_k3_stream_that_takes_too_long(caplog: pytest.LogCaptureFixture) -> None:
     """K3: it ends with an error record and in order, never with `done`; the upstream is let go."""
     caplog.set_level(logging.INFO, EXCHANGES)
     async with ending(Drain(0, 0.3)) as end, end.proxy.client() as client:
@@ -148,7 +148,7 @@ async def test_stream_that_takes_too_long(caplog: pytest.LogCaptureFixture) -> N
 
 
 @pytest.mark.parametrize("stream", [True, False])
-async def test_request_that_waits_too_long(caplog: pytest.LogCaptureFixture, stream: bool) -> None:
+async def test_k5_request_that_waits_too_long(caplog: pytest.LogCaptureFixture, stream: bool) -> None:
     """K5: without a byte of an answer at the deadline it is a 503 with Retry-After, in the API's own shape."""
     caplog.set_level(logging.INFO, EXCHANGES)
     async with ending(Drain(0, 0.3)) as end, end.proxy.client() as client:
@@ -165,7 +165,7 @@ async def test_request_that_waits_too_long(caplog: pytest.LogCaptureFixture, str
     assert caplog.records[-1].__dict__["outcome"] == "draining"
 
 
-async def test_body_that_takes_too_long() -> None:
+async def test_k5_body_that_takes_too_long() -> None:
     """K5: a request whose body is still on its way is a 503, too."""
     async with ending(Drain(0, 0.3)) as end, end.proxy.client() as client:
         await client.send(b"POST /api/chat HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{")
@@ -183,7 +183,7 @@ async def running(proxy: Proxy) -> None:
             pass
 
 
-async def test_client_that_does_not_read() -> None:
+async def test_t5_t8_client_that_does_not_read() -> None:
     """T5, T8: who takes nothing does not hold up the end; the upstream is let go."""
     flood: Sequence[Step] = (SSE, Flood(text("x" * 60_000), 2_000))
     async with ending(Drain(0, 0.3)) as end, end.proxy.client(receive_buffer=4096) as client:
@@ -196,7 +196,7 @@ async def test_client_that_does_not_read() -> None:
 
 
 @pytest.mark.parametrize("running_stream", [False, True])
-async def test_second_signal(running_stream: bool) -> None:
+async def test_k6_second_signal(running_stream: bool) -> None:
     """K6: a second signal ends at once what a first one would have waited for; a stream still gets its error."""
     async with ending(Drain(LONG, LONG)) as end, end.proxy.client() as client:
         if running_stream:
@@ -211,7 +211,7 @@ async def test_second_signal(running_stream: bool) -> None:
         await end.ended()
 
 
-async def test_idle() -> None:
+async def test_k1_idle() -> None:
     """K1, G11: where nobody asks, nobody is waited for, however long the default delay is."""
     async with ending(Drain()) as end:
         await end.signalled()
@@ -233,7 +233,7 @@ async def test_figures() -> None:
         assert end.figure("ollama_proxy_exchanges_in_flight") == 0
 
 
-async def test_timeout_shorter_than_the_default_delay() -> None:
+async def test_k3_timeout_shorter_than_the_default_delay() -> None:
     """K3: a deadline that was set is kept, also where the delay that was not set would be longer."""
     async with ending(Drain(None, 0.3)) as end, end.proxy.client() as client:
         end.proxy.upstream.script("m", (SSE, Chunk(text("a")), Hold()))
@@ -245,7 +245,7 @@ async def test_timeout_shorter_than_the_default_delay() -> None:
         assert time.monotonic() - started < 4
 
 
-async def test_whole_answer_is_not_cut(caplog: pytest.LogCaptureFixture) -> None:
+async def test_k2_whole_answer_is_not_cut(caplog: pytest.LogCaptureFixture) -> None:
     """K2: an answer that the client has is whole, though the backend keeps its own open: it is not counted as cut."""
     caplog.set_level(logging.INFO, EXCHANGES)
     async with ending(Drain(LONG, LONG)) as end, end.proxy.client() as client:

@@ -84,7 +84,7 @@ async def test_status(steps: Sequence[Step], status: int, message: str) -> None:
             assert response.all("content-type") == ["application/json" if stream else "application/json; charset=utf-8"]
 
 
-async def test_every_status() -> None:
+async def test_i20_every_status() -> None:
     """I20: whatever the status, the client gets one that HTTP has, a JSON error, and never an internal error."""
     async with proxied() as proxy:
         for status in (402, 405, 408, 409, 413, 418, 424, 451, 499, 501, 504, 520, 524, 526, 530, 599, 600, 999):
@@ -104,7 +104,7 @@ FIRST_EVENTS: dict[str, tuple[bytes, int, str]] = {
 
 
 @pytest.mark.parametrize(("first", "status", "message"), FIRST_EVENTS.values(), ids=FIRST_EVENTS.keys())
-async def test_error_as_first_event(first: bytes, status: int, message: str) -> None:
+async def test_i18_error_as_first_event(first: bytes, status: int, message: str) -> None:
     """I18: an error that comes as the first event of a stream is a status, not a stream with an error line."""
     async with proxied() as proxy:
         proxy.upstream.script("m", (SSE, Chunk(b": hold on\n\n"), Chunk(delta(role="assistant")), Chunk(first), Hold()))
@@ -113,7 +113,7 @@ async def test_error_as_first_event(first: bytes, status: int, message: str) -> 
         await proxy.upstream.peer_left(within=1.0)
 
 
-async def test_error_under_200() -> None:
+async def test_i7_error_under_200() -> None:
     """I7: a whole reply with status 200 that holds only an error takes its status from the error."""
     async with proxied() as proxy:
         proxy.upstream.script("m", body({"error": {"code": 402, "message": "Insufficient credits"}}))
@@ -136,7 +136,7 @@ LATE: dict[str, tuple[Sequence[bytes], str]] = {
 
 
 @pytest.mark.parametrize(("events", "message"), LATE.values(), ids=LATE.keys())
-async def test_error_in_mid_stream(events: Sequence[bytes], message: str) -> None:
+async def test_i5_i7_error_in_mid_stream(events: Sequence[bytes], message: str) -> None:
     """I5, I7: an error after text is the last line, and no line is done."""
     async with proxied() as proxy:
         proxy.upstream.script("m", streamed(text("Hi"), *events))
@@ -157,7 +157,7 @@ async def test_error_in_mid_stream_of_a_whole_reply() -> None:
     ("given", "told"),
     [("7", ["7"]), ("0", ["0"]), ("1.5", ["1"]), ("999999", ["3600"]), ("-1", []), ("soon", []), ("nan", [])],
 )
-async def test_retry_after(given: str, told: list[str]) -> None:
+async def test_j1_j2_retry_after(given: str, told: list[str]) -> None:
     """J1, J2: Retry-After is passed on in whole seconds up to an hour, and left out when it is nonsense."""
     async with proxied() as proxy:
         limited = body(openai("slow down"), 429, "Content-Type: application/json", f"Retry-After: {given}")
@@ -166,7 +166,7 @@ async def test_retry_after(given: str, told: list[str]) -> None:
         assert (response.status, response.all("retry-after")) == (429, told)
 
 
-async def test_nothing_private_is_told(caplog: pytest.LogCaptureFixture) -> None:
+async def test_i19_nothing_private_is_told(caplog: pytest.LogCaptureFixture) -> None:
     """I19: our key, URLs and line breaks in an upstream's words reach neither the client nor the log."""
     caplog.set_level(logging.DEBUG)
     words = f"bad key {KEY} at http://user:pw@10.0.0.7:8000/v1\r\nSet-Cookie: a=b\x1b[31m " + "x" * 2000
@@ -183,7 +183,7 @@ async def test_nothing_private_is_told(caplog: pytest.LogCaptureFixture) -> None
     assert "10.0.0.7" not in caplog.text
 
 
-async def test_big_error_page() -> None:
+async def test_i12_big_error_page() -> None:
     """I12: of a page of many megabytes a part is read, then the upstream is let go."""
     async with proxied() as proxy:
         proxy.upstream.script(

@@ -29,7 +29,7 @@ THREADS_OF_A_LOOKUP = 4  # those that libuv starts for the first
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
-def test_end_during_a_lookup(tmp_path: Path, workers: str) -> None:
+def test_k1_end_during_a_lookup(tmp_path: Path, workers: str) -> None:
     """K1: while the upstream's name is being looked up, a signal ends the process as promptly as ever."""
     resolver = tmp_path / "resolv.conf"
     resolver.write_text("nameserver 127.0.0.1\noptions timeout:30 attempts:1\n")

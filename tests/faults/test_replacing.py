@@ -94,7 +94,7 @@ async def load(balancer: Balancer, until: Callable[[], bool], endings: list[bool
             endings.append(False)
 
 
-async def test_rolling_replacement(tmp_path: Path, upstream: Upstream) -> None:
+async def test_k2_rolling_replacement(tmp_path: Path, upstream: Upstream) -> None:
     """G12: with streams running and others starting, no exchange fails while one instance replaces another."""
     barrier = asyncio.Event()
     upstream.script("short", SHORT)
@@ -126,7 +126,7 @@ async def test_rolling_replacement(tmp_path: Path, upstream: Upstream) -> None:
 
 
 @pytest.mark.parametrize(("workers", "attempts"), [("1", 10), ("2", 3)])
-async def test_signal_in_mid_token(tmp_path: Path, upstream: Upstream, workers: str, attempts: int) -> None:
+async def test_k2_t9_signal_in_mid_token(tmp_path: Path, upstream: Upstream, workers: str, attempts: int) -> None:
     """G11, T9: again and again, a signal in the middle of a token under load: what runs ends whole, the status is 0."""
     for attempt in range(attempts):
         number = signal.SIGTERM if attempt % 2 else signal.SIGINT

@@ -43,7 +43,7 @@ CUTS: dict[str, Sequence[Step]] = {
 
 
 @pytest.mark.parametrize("cut", CUTS.values(), ids=CUTS.keys())
-async def test_cut_stream(cut: Sequence[Step]) -> None:
+async def test_f2_cut_stream(cut: Sequence[Step]) -> None:
     """F2: a stream that is cut ends in an error line, whatever it had said so far."""
     async with proxied() as proxy:
         proxy.upstream.script("m", (SSE, Chunk(text("Hi")), *cut))
@@ -61,7 +61,7 @@ async def test_cut_stream_of_a_whole_reply(cut: Sequence[Step]) -> None:
 
 @pytest.mark.parametrize("end", [Close(), Reset()], ids=["FIN", "RST"])
 @pytest.mark.parametrize("framing", ["length", "chunks"])
-async def test_cut_body(end: Step, framing: str) -> None:
+async def test_f4_cut_body(end: Step, framing: str) -> None:
     """F4: a JSON body that is shorter than announced is 502."""
     data = json.dumps(completion()).encode()
     announced = "Transfer-Encoding: chunked" if framing == "chunks" else f"Content-Length: {len(data) + 1}"
@@ -75,7 +75,7 @@ async def test_cut_body(end: Step, framing: str) -> None:
 
 
 @pytest.mark.parametrize("end", [Close(), Reset()], ids=["FIN", "RST"])
-async def test_broken_before_the_first_event(end: Step) -> None:
+async def test_f1_broken_before_the_first_event(end: Step) -> None:
     """F1: comments are no answer: broken after them, it is still 502."""
     async with proxied() as proxy:
         proxy.upstream.script("m", (SSE, Chunk(b": waiting\n\n"), Pause(0.05), end))
@@ -86,14 +86,14 @@ BAD_CHUNKS = {"F5 a size that is no number": b"zz\r\nabc\r\n", "F5 no line end a
 
 
 @pytest.mark.parametrize("bad", BAD_CHUNKS.values(), ids=BAD_CHUNKS.keys())
-async def test_bad_chunk(bad: bytes) -> None:
+async def test_f5_bad_chunk(bad: bytes) -> None:
     """F5: broken framing in mid-stream is an error line that says so."""
     async with proxied() as proxy:
         proxy.upstream.script("m", (SSE, Chunk(text("Hi")), Pause(0.05), Send(bad), Hold()))
         check_broken_off(await proxy.chat(), "invalid response from upstream", "Hi")
 
 
-async def test_extra_bytes_poison_nothing() -> None:
+async def test_e7_t11_extra_bytes_poison_nothing() -> None:
     """E7, T11: bytes after a body are dropped with their connection; the next client gets its own answer."""
     evil = json.dumps(completion("evil")).encode()
     smuggled = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (len(evil), evil)
@@ -107,7 +107,7 @@ async def test_extra_bytes_poison_nothing() -> None:
         assert one.connection != other.connection
 
 
-async def test_trailers_are_no_body() -> None:
+async def test_f15_trailers_are_no_body() -> None:
     """F15: trailers after the last chunk are dropped, and the connection is used again."""
     async with proxied() as proxy:
         trailed = (*HI[:-1], Send(b"0\r\nX-Checksum: abc\r\n\r\n"))
@@ -117,7 +117,7 @@ async def test_trailers_are_no_body() -> None:
         assert len({request.connection for request in proxy.upstream.posts}) == 1
 
 
-async def test_fast_upstream_waits_for_a_slow_client() -> None:
+async def test_f12_fast_upstream_waits_for_a_slow_client() -> None:
     """F12: what the client does not read the upstream can't send, and nothing is lost of it."""
     piece = text("x" * 60_000)
     total = 800  # 48 MB, several times what the system's own buffers hold
@@ -151,7 +151,7 @@ async def test_upstream_that_is_gone_before_it_was_read(framing: str) -> None:
 
 
 @pytest.mark.parametrize("size", [1_200_000, 10_000_000])
-async def test_big_event(size: int) -> None:
+async def test_g13_t15_big_event(size: int) -> None:
     """G13, T15: a big event arrives whole, in lines of at most 1 MB."""
     async with proxied() as proxy:
         proxy.upstream.script("m", streamed(text("x" * size), finish(), DONE))
@@ -161,7 +161,7 @@ async def test_big_event(size: int) -> None:
         assert response.lines[-1]["done"] is True
 
 
-async def test_event_without_end() -> None:
+async def test_g13_event_without_end() -> None:
     """G13: an event of more than 16 MiB is an error line, and the upstream is let go."""
     async with proxied() as proxy:
         endless = (SSE, Chunk(text("Hi")), Chunk(b"data: "), Flood(b"x" * 65536, 300), Hold())
@@ -170,7 +170,7 @@ async def test_event_without_end() -> None:
         await proxy.upstream.peer_left(within=1.0)
 
 
-async def test_body_without_end() -> None:
+async def test_f11_body_without_end() -> None:
     """F11: a JSON body of more than 64 MiB is 502, not read on."""
     async with proxied() as proxy:
         head = Status(200, "Content-Type: application/json", "Transfer-Encoding: chunked")
@@ -190,7 +190,7 @@ async def test_body_without_end() -> None:
     ],
     ids=["twice", "lower case", "quoted", "data after it"],
 )
-async def test_done_marker(tail: tuple[bytes, ...]) -> None:
+async def test_g11_done_marker(tail: tuple[bytes, ...]) -> None:
     """G11: the first [DONE], however it is spelled, ends the answer; what follows is dropped."""
     async with proxied() as proxy:
         proxy.upstream.script("m", streamed(text("Hi"), finish(), *tail))
@@ -199,7 +199,7 @@ async def test_done_marker(tail: tuple[bytes, ...]) -> None:
         assert lines[-1]["done_reason"] == "stop"
 
 
-async def test_last_event_without_blank_line() -> None:
+async def test_g12_last_event_without_blank_line() -> None:
     """G12: the last event counts without its blank line when it is whole and finishes the answer."""
     async with proxied() as proxy:
         proxy.upstream.script("m", streamed(text("Hi"), finish().removesuffix(b"\n\n")))

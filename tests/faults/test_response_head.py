@@ -61,7 +61,7 @@ async def test_broken_head(steps: Sequence[Step], message: str) -> None:
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-async def test_redirects_are_not_followed(status: int) -> None:
+async def test_e11_t18_redirects_are_not_followed(status: int) -> None:
     """E11, T18: a redirect to another host is 502; neither the body nor the key reaches that host."""
     async with Upstream() as elsewhere, proxied() as proxy:
         location = f"Location: {elsewhere.url}/chat/completions"
@@ -72,7 +72,7 @@ async def test_redirects_are_not_followed(status: int) -> None:
         assert elsewhere.accepted == 0
 
 
-async def test_redirect_to_itself() -> None:
+async def test_e11_redirect_to_itself() -> None:
     """E11: a redirect to the same host is not followed either, so that it can't loop."""
     async with proxied() as proxy:
         proxy.upstream.script("m", body(b"", 307, "Location: /v1/chat/completions"))
@@ -112,7 +112,7 @@ async def test_tolerated_head(steps: Sequence[Step]) -> None:
         assert [(line["message"]["content"], line["done"]) for line in response.lines] == [("Hi", False), ("", True)]
 
 
-async def test_end_of_http_1_0_is_no_success() -> None:
+async def test_e12_end_of_http_1_0_is_no_success() -> None:
     """E12: where only the close ends the body, a close without a finish reason is a cut."""
     async with proxied() as proxy:
         cut = (Send(b"HTTP/1.0 200 OK\r\nContent-Type: text/event-stream\r\n\r\n" + text("Hi")), Close())
@@ -123,7 +123,7 @@ async def test_end_of_http_1_0_is_no_success() -> None:
 
 
 @pytest.mark.parametrize("status", [200, 500])
-async def test_upstream_headers_stay_there(status: int) -> None:
+async def test_e17_upstream_headers_stay_there(status: int) -> None:
     """E17: nothing of the upstream's headers is copied, cookies above all, and Retry-After only in errors."""
     private = ("Set-Cookie: session=secret", "Server: backend", "Alt-Svc: h3", "X-Request-Id: theirs", "X-Ours: no")
     async with proxied() as proxy:
@@ -163,7 +163,7 @@ async def test_client_headers_stay_here() -> None:
         assert b"client" not in sent.body
 
 
-async def test_reset_after_the_head() -> None:
+async def test_f1_reset_after_the_head() -> None:
     """F1: a reset before any event is 502, since the client has not been told anything yet."""
     async with proxied() as proxy:
         proxy.upstream.script("m", (SSE, Reset()))

@@ -46,7 +46,7 @@ async def timed(least: float, most: float) -> AsyncIterator[None]:
 
 
 @pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
-async def test_connecting(stream: bool) -> None:
+async def test_d5_connecting(stream: bool) -> None:
     """D5: an upstream that swallows connections is 504 at the connect deadline, long before the others."""
     with blackhole() as base_url:
         async with running_proxy(base_url, connect_timeout=0.2) as url, RawClient(url) as client:
@@ -59,7 +59,7 @@ async def test_connecting(stream: bool) -> None:
             assert response.json == {"error": "timed out connecting to the upstream"}
 
 
-async def test_tls_handshake() -> None:
+async def test_d7_tls_handshake() -> None:
     """D7: a TLS handshake that stalls is covered by the connect deadline."""
     async with Upstream() as upstream:
         upstream.greeting = (Hold(),)
@@ -77,7 +77,7 @@ async def test_tls_handshake() -> None:
     [(Hold(),), (Send(b"HTTP/1.1 200 OK\r\n"), Hold()), (SSE, Hold())],
     ids=["E1 no head", "E1 half a head", "E2 no body"],
 )
-async def test_first_byte_of_a_stream(steps: tuple[Send | Hold, ...]) -> None:
+async def test_e1_e2_first_byte_of_a_stream(steps: tuple[Send | Hold, ...]) -> None:
     """E1, E2: a streamed answer that does not begin is 504 at the first-byte deadline, and the upstream is let go."""
     async with proxied(first_byte_timeout=0.2) as proxy:
         proxy.upstream.script("m", steps)
@@ -87,7 +87,7 @@ async def test_first_byte_of_a_stream(steps: tuple[Send | Hold, ...]) -> None:
         await proxy.upstream.peer_left(within=1.0)
 
 
-async def test_first_byte_counts_from_the_call() -> None:
+async def test_e2_first_byte_counts_from_the_call() -> None:
     """E2: head and body share one deadline: a late head does not buy the body more time."""
     async with proxied(first_byte_timeout=0.4) as proxy:
         proxy.upstream.script("m", (Pause(0.25), SSE, Hold()))
@@ -110,7 +110,7 @@ async def test_whole_reply_without_limit() -> None:
 
 
 @pytest.mark.parametrize("first_byte", [0.3, 300], ids=["first byte 0.3 s", "first byte 300 s"])
-async def test_idle(first_byte: float) -> None:
+async def test_f6_idle(first_byte: float) -> None:
     """F6: silence between events is an error line at the idle deadline, whatever the first byte might have taken."""
     async with proxied(first_byte_timeout=first_byte, idle_timeout=0.2) as proxy:
         proxy.upstream.script("m", (SSE, Chunk(text("Hi")), Hold()))
@@ -121,7 +121,7 @@ async def test_idle(first_byte: float) -> None:
         await proxy.upstream.peer_left(within=1.0)
 
 
-async def test_idle_within_a_whole_reply() -> None:
+async def test_f6_idle_within_a_whole_reply() -> None:
     """F6: silence within a JSON body is 504."""
     async with proxied(idle_timeout=0.2) as proxy:
         proxy.upstream.script("m", (JSON_HEAD, Chunk(b'{"choices"'), Hold()))
@@ -131,7 +131,7 @@ async def test_idle_within_a_whole_reply() -> None:
 
 
 @pytest.mark.parametrize("piece", [text("a"), b": ping\n\n"], ids=["events", "G6 comments"])
-async def test_bytes_keep_a_stream_alive(piece: bytes) -> None:
+async def test_f6_g6_bytes_keep_a_stream_alive(piece: bytes) -> None:
     """F6, G6: an upstream that keeps sending, comments too, may take longer than the idle deadline."""
     async with proxied(idle_timeout=0.3) as proxy:
         alive = (Chunk(piece), Pause(0.1)) * 6
@@ -139,7 +139,7 @@ async def test_bytes_keep_a_stream_alive(piece: bytes) -> None:
         assert (await proxy.chat()).lines[-1]["done"] is True
 
 
-async def test_slow_client_is_no_idle_upstream() -> None:
+async def test_c10_slow_client_is_no_idle_upstream() -> None:
     """C10: while the client takes its time the upstream is not waited for, and not blamed."""
     async with proxied(idle_timeout=0.15) as proxy, proxy.client(receive_buffer=4096) as client:
         pieces = [Chunk(text("x" * 60_000)) for _ in range(300)]
@@ -178,7 +178,7 @@ async def test_total_of_a_whole_reply_that_drips() -> None:
         assert (response.status, response.json) == (504, {"error": TOTAL})
 
 
-async def test_total_of_a_stream() -> None:
+async def test_f9_total_of_a_stream() -> None:
     """F9: STREAM_TIMEOUT ends a stream with an error line although events keep coming."""
     async with proxied(stream_timeout=0.3) as proxy:
         proxy.upstream.script("m", (SSE, *(Chunk(text("a")), Pause(0.05)) * 40))
