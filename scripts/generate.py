@@ -9,12 +9,14 @@ With --check nothing is written, and the exit status tells whether the pages are
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from pydantic.fields import FieldInfo
 
+from ollama_openai_proxy.setting_access import Access
+from ollama_openai_proxy.setting_limits import Limits
 from ollama_openai_proxy.settings import Settings
 from ollama_openai_proxy.translate.ollama.answers import Error, Shape
 from ollama_openai_proxy.translate.ollama.options import OPTIONS
@@ -33,9 +35,7 @@ _PAGE = """# Configuration
 Settings come from the environment and, below it, from a file `.env` in the current directory. Whatever is not set has
 its default. A value that is empty or malformed stops the start with one line that names the variable.
 
-| variable | default | meaning |
-|---|---|---|
-{rows}
+{groups}
 
 `ollama-openai-proxy check` tells whether the settings are valid and the backend answers.
 """
@@ -98,6 +98,11 @@ profile does not have is not sent.
 {profiles}
 """
 _ANSWERS: list[type[Shape]] = [*{route.answer: None for route in ENDPOINTS if route.answer}, Error]
+_GROUPS = {
+    "Backend and process": Settings.__annotations__,
+    "Who may use it": Access.__annotations__,
+    "Limits": Limits.__annotations__,
+}
 # What a reader can copy, where the default says nothing. Each is valid, as is every default.
 _EXAMPLES = {
     "openai_api_base_url": "https://api.openai.com/v1",
@@ -107,6 +112,9 @@ _EXAMPLES = {
     "data_dir": "/var/lib/ollama-openai-proxy",
     "allowed_hosts": "ollama.example.com",
     "ollama_origins": "https://chat.example.com",
+    "proxy_api_key": "a-long-random-key",
+    "proxy_api_key_file": "/run/secrets/proxy_api_key",
+    "trusted_proxies": "10.0.0.0/8",
     "proxy_host": "127.0.0.1",
     "proxy_port": "11434",
     "drain_delay": "5",
@@ -137,11 +145,16 @@ def main() -> int:
 
 
 def configuration() -> str:
+    return _PAGE.format(groups="\n\n".join(f"## {title}\n\n{_rows(names)}" for title, names in _GROUPS.items()))
+
+
+def _rows(names: Iterable[str]) -> str:
     rows = [
         f"| `{name.upper()}` | {_default(field)} | {field.description}{_choices(field)} |"
         for name, field in Settings.model_fields.items()
+        if name in names
     ]
-    return _PAGE.format(rows="\n".join(rows))
+    return "\n".join(("| variable | default | meaning |", "|---|---|---|", *rows))
 
 
 def env_example() -> str:

@@ -14,13 +14,14 @@ _NEVER = float("inf")
 
 class Timeouts(NamedTuple):
     """Seconds. 0 is no limit, for `whole` and `stream`: the most a reply may take, asked for whole
-    or as a stream. `first_byte` runs from the call, `idle` from the last byte."""
+    or as a stream. `first_byte` runs from the call, `idle` from the last byte, `progress` from the last event."""
 
     connect: float = 5.0
     first_byte: float = 300.0
     idle: float = 120.0
     whole: float = 600.0
     stream: float = 0.0
+    progress: float = 600.0
 
 
 class Deadlines:

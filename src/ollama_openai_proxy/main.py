@@ -16,7 +16,6 @@ from starlette.exceptions import HTTPException
 
 from ollama_openai_proxy import __version__
 from ollama_openai_proxy.call import Watcher
-from ollama_openai_proxy.deadlines import Timeouts
 from ollama_openai_proxy.errors import ProxyError
 from ollama_openai_proxy.observe.metrics import Metrics
 from ollama_openai_proxy.observe.pulse import Pulse
@@ -51,15 +50,14 @@ class Process(NamedTuple):
 
 def create_upstream(settings: Settings, watcher: Watcher | None = None) -> Upstream:
     """Return the backend that the settings name."""
-    timeouts = Timeouts(
-        connect=settings.connect_timeout,
-        first_byte=settings.first_byte_timeout,
-        idle=settings.idle_timeout,
-        whole=settings.request_timeout,
-        stream=settings.stream_timeout,
+    return Upstream(
+        settings.base_url,
+        settings.api_key,
+        settings.timeouts,
+        settings.upstream_limits,
+        user_agent=f"ollama-openai-proxy/{__version__}",
+        watcher=watcher,
     )
-    agent = f"ollama-openai-proxy/{__version__}"
-    return Upstream(settings.base_url, settings.api_key, timeouts, user_agent=agent, watcher=watcher)
 
 
 def create_catalog(settings: Settings, upstream: Upstream, aliases: Aliases | None = None) -> Catalog:
@@ -94,7 +92,7 @@ def create_app(settings: Settings, process: Process | None = None) -> FastAPI:
     catalog = create_catalog(settings, upstream, aliases)
 
     loaded = LoadedModels(settings.keep_alive, time.monotonic)
-    services = Services(upstream, catalog, aliases, loaded, pulse, settings.max_body_size)
+    services = Services(upstream, catalog, aliases, loaded, pulse, settings.body_limits, settings.max_event_size)
     app = _application(partial(_lifespan, services, process))
     app.state.catalog, app.state.metrics, app.state.lifecycle = catalog, metrics, Lifecycle(metrics)
     ollama.register(

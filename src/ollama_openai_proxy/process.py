@@ -92,10 +92,10 @@ async def _run(loaded: Settings, options: argparse.Namespace, listeners: list[so
         app = create_app(loaded, process)
         for other in others:
             page = OriginGuard(MetricsPage(app.state.metrics), origins=loaded.origins, hosts=create_hosts(loaded))
-            await stack.enter_async_context(serving(page, listener=other))
+            await stack.enter_async_context(serving(page, listener=other, limits=loaded.client_limits))
         supervised = options.slot is not None
         drain = Drain(loaded.drain_delay, loaded.drain_timeout)
-        server = Server(app, app.state.lifecycle, drain, supervised=supervised)
+        server = Server(app, app.state.lifecycle, drain, loaded.client_limits, supervised=supervised)
         if supervised:
             stack.callback(_follow_parent(server.drain))
         if options.tell and not options.slot:

@@ -12,22 +12,22 @@ from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
 from ollama_openai_proxy import setting_values
+from ollama_openai_proxy.setting_access import Access
+from ollama_openai_proxy.setting_limits import Limits, Seconds
 from ollama_openai_proxy.translate.modelsfile import NO_MODELS_FILE, ModelsFile
 from ollama_openai_proxy.translate.openai.profiles import ProfileName, wants_key
 
 DEFAULT_CONTEXT_LENGTH = 32768
-Seconds = Annotated[float, Field(ge=0, le=86400)]
-_SCHEMES = ("http", "https", "chrome-extension", "safari-extension", "moz-extension", "ms-browser-extension")
 
 
 class SettingsError(Exception):
     """The settings can't be used; the message names the variable and holds no value."""
 
 
-class Settings(BaseSettings):
+class Settings(Access, Limits):
     """The options, under the names of their environment variables in lower case."""
 
     model_config = SettingsConfigDict(env_file=".env", frozen=True, extra="ignore", env_ignore_empty=False)
@@ -67,16 +67,6 @@ class Settings(BaseSettings):
     ollama_host: str = Field(
         "127.0.0.1:11434", description="The address and port to listen on, in any form that Ollama takes."
     )
-    ollama_origins: str | None = Field(
-        None,
-        description="Origins of web pages that may use the proxy, separated by commas, beside those of this machine. "
-        "One `*` in each stands for anything.",
-    )
-    allowed_hosts: str | None = Field(
-        None,
-        description="Names under which the proxy may be asked, separated by commas, beside those of this machine and "
-        "names without a dot. `*.example.com` stands for all below it, `*` for any.",
-    )
     ollama_keep_alive: str = Field(
         "5m",
         description="How long a used model counts as loaded: a duration such as `10m`, or seconds; negative: for ever.",
@@ -84,15 +74,7 @@ class Settings(BaseSettings):
     ollama_version: Annotated[str, Field(pattern=r"^\d+\.\d+\.\d+$")] = Field(
         "0.14.0", description="The Ollama version to report. Some clients refuse old ones."
     )
-    connect_timeout: Seconds = Field(5.0, gt=0, description="Seconds to reach the backend, name and TLS included.")
-    first_byte_timeout: Seconds = Field(300.0, gt=0, description="Seconds until the first byte of a streamed reply.")
-    idle_timeout: Seconds = Field(120.0, gt=0, description="Seconds between two reads of a reply.")
-    request_timeout: Seconds = Field(600.0, description="Seconds for a reply that is not streamed. 0: no limit.")
-    stream_timeout: Seconds = Field(0.0, description="Seconds for a streamed reply. 0: no limit.")
     api_docs: bool = Field(False, description="Whether `/openapi.json` describes the API, and `/docs` shows it.")
-    max_body_size: Annotated[int, Field(ge=1024, le=2**31)] = Field(
-        32 * 1024 * 1024, description="The most bytes that a request may have, images included."
-    )
     drain_delay: Seconds | None = Field(
         None,
         description="Seconds for which a proxy that is being stopped still takes requests, while `/ready` says 503. "
@@ -164,27 +146,11 @@ class Settings(BaseSettings):
     def _lower(cls, value: Any) -> Any:
         return value.lower() if isinstance(value, str) else value
 
-    @field_validator("openai_api_key_file", "log_file", "models_file", "data_dir")
+    @field_validator("openai_api_key_file", "proxy_api_key_file", "log_file", "models_file", "data_dir")
     @classmethod
     def _is_path(cls, value: Path | None) -> Path | None:
         if "\0" in str(value):
             raise ValueError("holds a character that no path has")
-        return value
-
-    @field_validator("ollama_origins")
-    @classmethod
-    def _are_origins(cls, value: str | None) -> str | None:
-        for origin in map(str.strip, value.split(",") if value else ()):
-            scheme, separator, _ = origin.partition("://")
-            if origin.count("*") > 1 or ("*" not in origin and not (separator and scheme in _SCHEMES)):
-                raise ValueError("each origin needs a scheme such as https:// or one *")
-        return value
-
-    @field_validator("allowed_hosts")
-    @classmethod
-    def _are_hosts(cls, value: str | None) -> str | None:
-        if value is not None:
-            setting_values.hosts(value)
         return value
 
     @field_validator("ollama_keep_alive")
@@ -265,15 +231,6 @@ class Settings(BaseSettings):
             return ipaddress.ip_address(self.host).is_loopback
         except ValueError:
             return self.host == "localhost"
-
-    @property
-    def origins(self) -> tuple[str, ...]:
-        return tuple(filter(None, map(str.strip, (self.ollama_origins or "").split(","))))
-
-    @property
-    def allowed(self) -> tuple[str, ...]:
-        """The names under which the proxy may be asked, beside its own."""
-        return setting_values.hosts(self.allowed_hosts) if self.allowed_hosts else ()
 
     @property
     def keep_alive(self) -> float:

@@ -22,13 +22,10 @@ from ollama_openai_proxy.errors import (
     UpstreamTimeout,
     UpstreamUnreachable,
 )
+from ollama_openai_proxy.limits import UpstreamLimits
 from ollama_openai_proxy.translate.openai.errors import decode_error
 
 _MAX_HEAD = 64 * 1024
-_MAX_ERROR_BODY = 64 * 1024
-_ERROR_BODY_SECONDS = 5.0
-# Shorter than what servers keep (uvicorn and vLLM: 5 s), so that few die as we reuse them.
-_IDLE_CONNECTION_SECONDS = 2.0
 _DRAIN_SECONDS = 0.5
 _INVALID = "invalid response from upstream"
 _NO_NAME = "the upstream's name could not be resolved"
@@ -90,8 +87,16 @@ class Upstream:
     name = "default"  # in logs and metrics: no more than that there is one
 
     def __init__(
-        self, base_url: str, api_key: str, timeouts: Timeouts, *, user_agent: str, watcher: Watcher | None = None
+        self,
+        base_url: str,
+        api_key: str,
+        timeouts: Timeouts,
+        limits: UpstreamLimits | None = None,
+        *,
+        user_agent: str,
+        watcher: Watcher | None = None,
     ) -> None:
+        self._limits = limits or UpstreamLimits()
         self.watcher = watcher or Unwatched()
         self.secrets = (api_key,) if api_key else ()
         self._base_url = base_url
@@ -106,7 +111,7 @@ class Upstream:
             self._headers["Authorization"] = f"Bearer {api_key}"
 
     async def __aenter__(self) -> Self:
-        self._pooled = self._session(aiohttp.TCPConnector(limit=0, keepalive_timeout=_IDLE_CONNECTION_SECONDS))
+        self._pooled = self._session(aiohttp.TCPConnector(limit=0, keepalive_timeout=self._limits.keep_alive))
         self._fresh = self._session(aiohttp.TCPConnector(limit=0, force_close=True))
         return self
 
@@ -247,16 +252,16 @@ class Upstream:
             raise UpstreamBroken("unexpected content encoding from upstream")
 
     async def _refusal(self, response: aiohttp.ClientResponse, call: Call) -> ProxyError:
-        body = bytearray()
+        body, limits = bytearray(), self._limits.reply
         try:
-            async with asyncio.timeout(_ERROR_BODY_SECONDS):
-                while len(body) < _MAX_ERROR_BODY and (read := await response.content.readany()):
+            async with asyncio.timeout(limits.error_seconds):
+                while len(body) < limits.error and (read := await response.content.readany()):
                     body += read
         except (aiohttp.ClientError, TimeoutError):
             pass  # the status says enough
         return decode_error(
             response.status,
-            bytes(body[:_MAX_ERROR_BODY]),
+            bytes(body[: limits.error]),
             model=call.model,
             no_route=call.no_route,
             too_long=call.too_long,

@@ -10,9 +10,10 @@ from starlette.requests import Request
 from starlette.types import Message, Receive
 
 from ollama_openai_proxy.errors import InvalidRequest
+from ollama_openai_proxy.limits import BodyLimits
 from ollama_openai_proxy.observe.record import Record
 from ollama_openai_proxy.observe.tracing import UNTRACED
-from ollama_openai_proxy.serve.body import Lingering, Patience, read_body
+from ollama_openai_proxy.serve.body import Lingering, read_body
 from ollama_openai_proxy.serve.ollama import render
 from ollama_openai_proxy.serve.recorder import Told
 from support.proxy import HELLO, chat, proxied
@@ -190,12 +191,12 @@ async def test_body_that_stalls_is_given_up() -> None:
         raise AssertionError
 
     with pytest.raises(InvalidRequest) as raised:
-        await read_body(asked(receive), 4096, Patience(0.01, 60))
+        await read_body(asked(receive), BodyLimits(4096, 0.01))
     assert (raised.value.status, raised.value.outcome) == (408, "client_timeout")
 
 
 async def test_body_that_drips_is_given_up() -> None:
-    """A body has a deadline as a whole, too: a byte now and then does not hold a request open for ever."""
+    """A body that makes less than the least rate is given up: a byte now and then holds no request open for ever."""
     received = 0
 
     async def receive() -> Message:
@@ -205,20 +206,20 @@ async def test_body_that_drips_is_given_up() -> None:
         return {"type": "http.request", "body": b" ", "more_body": received < 1_000_000}
 
     with pytest.raises(InvalidRequest) as raised:
-        await read_body(asked(receive), 2**31, Patience(60, 0.02))
+        await read_body(asked(receive), BodyLimits(2**31, 0.02, 10**9))
     assert (raised.value.status, raised.value.outcome) == (408, "client_timeout")
     assert received > 1
 
 
 async def test_body_that_comes_slowly_is_read() -> None:
-    """Each part begins the wait anew: only the whole is limited then."""
+    """Each part begins the wait anew, as long as the rate is kept."""
     parts = [b"a", b"b", b"c", b"d"]
 
     async def receive() -> Message:
         await asyncio.sleep(0.25)
         return {"type": "http.request", "body": parts.pop(0), "more_body": len(parts) > 0}
 
-    assert await read_body(asked(receive), 4096, Patience(0.9, 60)) == b"abcd"
+    assert await read_body(asked(receive), BodyLimits(4096, 0.9, 3)) == b"abcd"
 
 
 def test_answer_to_who_was_too_slow() -> None:

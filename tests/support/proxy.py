@@ -37,8 +37,9 @@ def sealed(**given: Any) -> Settings:
 async def running_proxy(base_url: str, **settings: Any) -> AsyncIterator[str]:
     """Serve the proxy on a port of its own; yield its URL."""
     given = {"openai_api_base_url": base_url, "openai_api_key": KEY, **settings}
-    app = create_app(sealed(**given))
-    async with serving(app, app.state.lifecycle) as url:
+    loaded = sealed(**given)
+    app = create_app(loaded)
+    async with serving(app, app.state.lifecycle, limits=loaded.client_limits) as url:
         yield url
 
 

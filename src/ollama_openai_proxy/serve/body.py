@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import NamedTuple
 
 from fastapi import Request, Response
 from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive, Scope, Send
 
 from ollama_openai_proxy.errors import InvalidRequest
+from ollama_openai_proxy.limits import BodyLimits
 
 TOO_LARGE = "request body too large"
 TOO_SLOW = "timed out waiting for the request body"
@@ -21,32 +21,23 @@ UNREAD = frozenset({"too_large", "client_timeout"})  # the outcomes of requests 
 _LINGER_BYTES = 64 * 1024 * 1024
 
 
-class Patience(NamedTuple):
-    """Seconds: until the next part of a body, and until its end. Images over a slow line take minutes."""
-
-    idle: float
-    whole: float
-
-
-_PATIENCE = Patience(60, 600)
-
-
-async def read_body(request: Request, limit: int, patience: Patience = _PATIENCE) -> bytes:
-    """Return the body. Raises InvalidRequest when it exceeds `limit` bytes, takes too long or is never finished."""
-    if int(request.headers.get("content-length") or 0) > limit:
+async def read_body(request: Request, limits: BodyLimits) -> bytes:
+    """Return the body. Raises InvalidRequest when it is too large, comes too slowly or is never finished."""
+    if int(request.headers.get("content-length") or 0) > limits.size:
         raise InvalidRequest(TOO_LARGE, status=413, outcome="too_large")
     parts: list[bytes] = []
     size = 0
     now = asyncio.get_running_loop().time
-    end = now() + patience.whole
+    began = now()
     try:
-        async with asyncio.timeout(patience.idle) as deadline:
+        async with asyncio.timeout(limits.timeout) as deadline:
             async for part in request.stream():
                 parts.append(part)
                 size += len(part)
-                if size > limit:
+                if size > limits.size:
                     raise InvalidRequest(TOO_LARGE, status=413, outcome="too_large")
-                deadline.reschedule(min(now() + patience.idle, end))
+                earned = size / limits.min_rate if limits.min_rate else float("inf")
+                deadline.reschedule(min(now(), began + earned) + limits.timeout)
     except ClientDisconnect:
         raise InvalidRequest("request canceled", status=499, outcome="client_abort") from None
     except TimeoutError:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from fastapi import Request, Response
 
 from ollama_openai_proxy.errors import InvalidRequest, ModelNotFound
+from ollama_openai_proxy.limits import BodyLimits
 from ollama_openai_proxy.observe.pulse import Pulse
 from ollama_openai_proxy.serve.aliases import Aliases
 from ollama_openai_proxy.serve.body import read_body
@@ -20,14 +21,15 @@ from ollama_openai_proxy.upstream import Upstream
 
 
 class Services(NamedTuple):
-    """What the handlers work with. `max_body`: the most bytes of a request."""
+    """What the handlers work with. `max_event`: the most bytes of one event of a streamed reply."""
 
     upstream: Upstream
     models: Catalog
     aliases: Aliases
     loaded: LoadedModels
     pulse: Pulse
-    max_body: int
+    body: BodyLimits
+    max_event: int
 
 
 class Route(NamedTuple):
@@ -48,7 +50,7 @@ class Handlers:
         """Return the request's body. Raises InvalidRequest."""
         record = record_of(http.scope)
         with record.waiting():
-            body = await read_body(http, self.services.max_body)
+            body = await read_body(http, self.services.body)
         record.bytes_in = len(body)
         return body
 

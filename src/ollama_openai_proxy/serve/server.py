@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import signal
 import socket
 from collections.abc import AsyncIterator, Iterator
@@ -12,10 +13,10 @@ from typing import NamedTuple
 import uvicorn
 from starlette.types import ASGIApp
 
+from ollama_openai_proxy.limits import ClientLimits
 from ollama_openai_proxy.serve.lifecycle import Lifecycle
 from ollama_openai_proxy.serve.sockets import address, listen
 
-_KEEP_ALIVE_SECONDS = 75  # longer than what load balancers keep
 # What the last words to clients may take, at the end, before their connections are aborted.
 _FLUSH_SECONDS = 1.0  # less than LAST_WORDS of an exchange
 _LOOK_SECONDS = 0.1
@@ -43,6 +44,7 @@ class Server(uvicorn.Server):
         app: ASGIApp,
         lifecycle: Lifecycle | None = None,
         drain: Drain | None = None,
+        limits: ClientLimits | None = None,
         *,
         handle_signals: bool = True,
         supervised: bool = False,
@@ -52,6 +54,7 @@ class Server(uvicorn.Server):
         To a supervised server a second SIGTERM says nothing new, for systemd sends one to each process beside
         that of the supervisor, who sends SIGINT to make it hurry.
         """
+        limits = limits or ClientLimits()
         super().__init__(
             uvicorn.Config(
                 app,
@@ -62,7 +65,7 @@ class Server(uvicorn.Server):
                 access_log=False,
                 server_header=False,
                 proxy_headers=False,
-                timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+                timeout_keep_alive=math.ceil(limits.keep_alive),
             )
         )
         self._handle_signals = handle_signals
@@ -165,11 +168,14 @@ class Server(uvicorn.Server):
 
 @asynccontextmanager
 async def serving(
-    app: ASGIApp, lifecycle: Lifecycle | None = None, listener: socket.socket | None = None
+    app: ASGIApp,
+    lifecycle: Lifecycle | None = None,
+    listener: socket.socket | None = None,
+    limits: ClientLimits | None = None,
 ) -> AsyncIterator[str]:
     """Serve an application while the block lasts, on a loopback socket of its own if none is given; yield its URL."""
     listener = listener or listen("127.0.0.1", 0)
-    server = Server(app, lifecycle, Drain(0, 1), handle_signals=False)
+    server = Server(app, lifecycle, Drain(0, 1), limits, handle_signals=False)
     task = asyncio.create_task(server.serve(sockets=[listener]))
     listening = asyncio.create_task(server.listening.wait())
     try:
