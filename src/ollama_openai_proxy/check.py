@@ -15,7 +15,7 @@ from ollama_openai_proxy.translate.ollama.catalog import capabilities
 from ollama_openai_proxy.translate.ollama.reply import CHAT, Reply, ReplyEncoder
 from ollama_openai_proxy.translate.openai.request import encode
 from ollama_openai_proxy.translate.translator import ReplyTranslator
-from ollama_openai_proxy.upstream import Upstream
+from ollama_openai_proxy.upstream.client import Upstream
 
 
 class _FailedError(Exception):

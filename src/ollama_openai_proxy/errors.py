@@ -11,7 +11,7 @@
         │   └── UpstreamUnauthorised    that our key is not accepted
         └── UpstreamBroken          its reply is no reply, or stopped before its end
 
-Foreign errors become these in `upstream.py` and in the decoders under `translate/openai/`; these
+Foreign errors become these in `upstream/` and in the decoders under `translate/openai/`; these
 become a client's words in the `errors.py` of its dialect. In between nobody catches.
 """
 

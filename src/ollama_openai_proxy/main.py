@@ -34,7 +34,7 @@ from ollama_openai_proxy.serve.operations import MetricsPage, Operations
 from ollama_openai_proxy.serve.recorder import Observers, Recorder
 from ollama_openai_proxy.serve.routing import Redirects, on_http_error
 from ollama_openai_proxy.settings import Settings
-from ollama_openai_proxy.upstream import Upstream
+from ollama_openai_proxy.upstream.client import Upstream
 
 _FLUSH_SECONDS = 2.0  # what spans may take to leave, at the end
 

@@ -19,7 +19,7 @@ TESTED_ELSEWHERE: dict[str, str] = {}
 BROAD_EXCEPTS = {
     "serve/exchange.py": "a stream that has begun ends in a record, by our own mistake too; it is raised again",
     "serve/recorder.py": "the outermost edge of an exchange: what nobody foresaw is logged and answered with a 500",
-    "upstream.py": "whatever ends the reading of a reply's status, its connection is closed; it is raised again",
+    "upstream/client.py": "whatever ends the reading of a reply's status, its connection is closed; it is raised again",
 }
 
 # What must not be made when a module is imported: whoever wants one makes it, with the settings of the moment.

@@ -12,7 +12,7 @@ from ollama_openai_proxy.deadlines import Timeouts
 from ollama_openai_proxy.errors import ModelNotFound, UpstreamError, UpstreamTimeout
 from ollama_openai_proxy.serve.catalog import Catalog
 from ollama_openai_proxy.translate.models import Model
-from ollama_openai_proxy.upstream import Upstream
+from ollama_openai_proxy.upstream.client import Upstream
 from support.listing import MODELS, catalog_of, listed
 from support.proxy import Proxy, proxied, running_proxy
 from support.rawclient import RawClient

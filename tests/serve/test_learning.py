@@ -15,7 +15,7 @@ from ollama_openai_proxy.serve.learning import Learning
 from ollama_openai_proxy.translate.models import Model
 from ollama_openai_proxy.translate.openai import catalog_local as local
 from ollama_openai_proxy.translate.openai.sources import Source
-from ollama_openai_proxy.upstream import Upstream
+from ollama_openai_proxy.upstream.client import Upstream
 from support.proxy import Proxy, running_proxy
 from support.replies import body
 from support.scripted import Close, Flood, Hold, Reset, Send, Status, Step

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, suppress
 
 from ollama_openai_proxy.deadlines import Timeouts
 from ollama_openai_proxy.serve.catalog import Catalog
-from ollama_openai_proxy.upstream import Upstream
+from ollama_openai_proxy.upstream.client import Upstream
 from support.replies import body
 from support.scripted import Step
 from support.scripted import Upstream as Backend

@@ -23,7 +23,7 @@ from ollama_openai_proxy.translate.openai import catalog
 from ollama_openai_proxy.translate.openai.profile import Profile
 from ollama_openai_proxy.translate.openai.profiles import PROFILES, detect
 from ollama_openai_proxy.translate.openai.sources import sources
-from ollama_openai_proxy.upstream import Upstream
+from ollama_openai_proxy.upstream.client import Upstream
 
 _MAX_LIST = 16 * 1024 * 1024
 _FIRST_LIST_SECONDS = 3.0

@@ -15,7 +15,8 @@ from ollama_openai_proxy.errors import Draining, ProxyError, UpstreamError
 from ollama_openai_proxy.observe.pulse import Pulse
 from ollama_openai_proxy.serve.recorder import told
 from ollama_openai_proxy.translate.translator import Translator
-from ollama_openai_proxy.upstream import Reply, Upstream
+from ollama_openai_proxy.upstream.client import Upstream
+from ollama_openai_proxy.upstream.reply import Reply
 
 # How long an answer that has its finish reason waits for a usage chunk that may never come.
 FINISH_GRACE = 2.0

@@ -17,7 +17,7 @@ from ollama_openai_proxy.serve.loaded import LoadedModels
 from ollama_openai_proxy.serve.recorder import record_of
 from ollama_openai_proxy.translate.models import Model, is_valid_name
 from ollama_openai_proxy.translate.ollama.reply import JSON
-from ollama_openai_proxy.upstream import Upstream
+from ollama_openai_proxy.upstream.client import Upstream
 
 
 class Services(NamedTuple):

@@ -17,7 +17,7 @@ from ollama_openai_proxy.translate.models import Model
 from ollama_openai_proxy.translate.openai.catalog_local import EVERY
 from ollama_openai_proxy.translate.openai.facts import Facts, learnt
 from ollama_openai_proxy.translate.openai.sources import Source
-from ollama_openai_proxy.upstream import Upstream
+from ollama_openai_proxy.upstream.client import Upstream
 
 _MAX_BODY = 16 * 1024 * 1024
 _SECONDS = 2.0

@@ -20,7 +20,8 @@ from ollama_openai_proxy.errors import (
     UpstreamUnauthorised,
     UpstreamUnreachable,
 )
-from ollama_openai_proxy.upstream import Reply, Upstream
+from ollama_openai_proxy.upstream.client import Upstream
+from ollama_openai_proxy.upstream.reply import Reply
 from support.replies import SSE, body
 from support.scripted import Chunk, Close, End, Flood, Hold, Pause, Reset, Send, Status, Step
 from support.scripted import Upstream as Backend

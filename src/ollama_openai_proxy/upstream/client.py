@@ -1,8 +1,4 @@
-"""The backend: the only module that opens connections.
-
-Foreign errors become ours here, by the table at the end. The seam is narrow on purpose: `open` a
-call, `read` what arrives until it ends or fails, `close`.
-"""
+"""The backend: calls go out, replies come back. A reply is read by whoever opened it (reply.py)."""
 
 from __future__ import annotations
 
@@ -24,61 +20,10 @@ from ollama_openai_proxy.errors import (
 )
 from ollama_openai_proxy.limits import UpstreamLimits
 from ollama_openai_proxy.translate.openai.errors import decode_error
+from ollama_openai_proxy.upstream.errors import INVALID, NO_NAME, is_half_head, translated
+from ollama_openai_proxy.upstream.reply import Reply
 
 _MAX_HEAD = 64 * 1024
-_DRAIN_SECONDS = 0.5
-_INVALID = "invalid response from upstream"
-_NO_NAME = "the upstream's name could not be resolved"
-
-
-class Reply:
-    """The backend's answer to a call: its status was 2xx, its body is still to come."""
-
-    def __init__(self, response: aiohttp.ClientResponse, deadlines: Deadlines) -> None:
-        self.content_type = response.headers.get("Content-Type", "")
-        self._response = response
-        self._deadlines = deadlines
-        self._read_any = response.content.readany
-        self._failure: UpstreamError | None = None
-        deadlines.watch(self._look, self._fail)
-
-    async def read(self) -> bytes:
-        """Return the next bytes, b"" at the end. Raises UpstreamError."""
-        self._deadlines.wait()
-        try:
-            return await self._read_any()
-        except aiohttp.ClientError as error:
-            raise self._failure or _translated(error) from None
-        finally:
-            self._deadlines.stop_waiting()
-
-    def begin(self) -> None:
-        """Tell that the answer has begun. Until then `first_byte` limits, whatever else was read."""
-        self._deadlines.begin()
-
-    async def drain(self) -> None:
-        """Read what trails after the answer, briefly, so that the connection can be used again."""
-        try:
-            async with asyncio.timeout(_DRAIN_SECONDS):
-                while await self._read_any():
-                    pass
-        except (aiohttp.ClientError, TimeoutError):
-            self.close()
-
-    def close(self) -> None:
-        """Let go: at once, and of the connection too unless the body was read to its end."""
-        self._deadlines.stop()
-        self._response.close()
-
-    def _look(self) -> None:
-        """Fail when the framing is broken: aiohttp closes the connection then, and leaves the reader waiting."""
-        connection, content = self._response.connection, self._response.content
-        if connection and connection.closed and not content.is_eof() and not content.exception():
-            self._fail(UpstreamBroken(_INVALID))
-
-    def _fail(self, failure: UpstreamError) -> None:
-        self._failure = failure
-        self._response.close()  # wakes the reader
 
 
 class Upstream:
@@ -201,16 +146,16 @@ class Upstream:
                 try:
                     return await self._request(self._pooled, call, trace)
                 except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
-                    if not trace.reused or _is_half_head(error):
+                    if not trace.reused or is_half_head(error):
                         raise
                     self.watcher.retried("stale_connection")
                     return await self._request(self._fresh, call, trace)
         except aiohttp.ClientError as error:
-            raise _translated(error) from None
+            raise translated(error) from None
         except TimeoutError:
             raise deadlines.passed() from None
         except UnicodeError:  # of a host that can't be a name
-            raise UpstreamUnreachable(_NO_NAME, outcome="up_dns") from None
+            raise UpstreamUnreachable(NO_NAME, outcome="up_dns") from None
 
     async def _request(
         self, session: aiohttp.ClientSession, call: Call, trace: SimpleNamespace
@@ -247,7 +192,7 @@ class Upstream:
         if 300 <= status < 400 and status != 304:
             raise UpstreamBroken("the upstream redirected; check its base URL")
         if status < 200:
-            raise UpstreamBroken(_INVALID)
+            raise UpstreamBroken(INVALID)
         if response.headers.get("Content-Encoding", "identity").lower() != "identity":
             raise UpstreamBroken("unexpected content encoding from upstream")
 
@@ -268,29 +213,3 @@ class Upstream:
             retry_after=response.headers.get("Retry-After"),
             secrets=self.secrets,
         )
-
-
-def _is_half_head(error: aiohttp.ClientError) -> bool:
-    return isinstance(error, aiohttp.ServerDisconnectedError) and not isinstance(error.message, str)
-
-
-def _translated(error: aiohttp.ClientError) -> UpstreamError:
-    if _is_half_head(error):
-        return UpstreamBroken(_INVALID)
-    for kind, make, message, outcome in _ERRORS:
-        if isinstance(error, kind):
-            return make(message, outcome=outcome)
-    return UpstreamBroken(_INVALID)
-
-
-# The first that fits counts: special ones come before the kinds they belong to.
-_ERRORS: tuple[tuple[type[aiohttp.ClientError], type[UpstreamError], str, str], ...] = (
-    (aiohttp.ClientConnectorDNSError, UpstreamUnreachable, _NO_NAME, "up_dns"),
-    (aiohttp.ClientSSLError, UpstreamUnreachable, "the upstream's TLS could not be verified", "up_tls"),
-    (aiohttp.ConnectionTimeoutError, UpstreamTimeout, "timed out connecting to the upstream", "up_connect_timeout"),
-    (aiohttp.ClientConnectorError, UpstreamUnreachable, "the upstream refused the connection", "up_connect"),
-    (aiohttp.ServerDisconnectedError, UpstreamUnreachable, "the upstream closed the connection", "up_reset"),
-    (aiohttp.ClientPayloadError, UpstreamBroken, "the upstream closed the stream before finishing", "up_truncated"),
-    (aiohttp.ClientOSError, UpstreamUnreachable, "the connection to the upstream was lost", "up_reset"),
-    (aiohttp.ClientConnectionError, UpstreamBroken, "the upstream closed the stream before finishing", "up_truncated"),
-)
