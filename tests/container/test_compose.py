@@ -19,6 +19,7 @@ from support.compose import (
     DEV,
     DOCKER,
     EVERYTHING,
+    KEYS,
     MODELS,
     NEEDED,
     OVERLAID,
@@ -174,6 +175,16 @@ def test_a_models_file_is_mounted() -> None:
 
     assert made.proxy["environment"]["MODELS_FILE"] == config["target"]
     assert made["configs"][config["source"]]["file"] == "/srv/models.toml"
+
+
+def test_keys_of_clients_are_mounted() -> None:
+    """docker-compose.keys.yml mounts the file that PROXY_API_KEY_FILE names on the host; without keys nothing starts."""
+    made = Compose(KEYS, {**NEEDED, "PROXY_API_KEY_FILE": "/srv/keys"}).config()
+
+    assert made.proxy["environment"]["PROXY_API_KEY_FILE"] == "/run/secrets/proxy_api_key"
+    assert made.proxy["environment"]["REQUIRE_AUTH"] == "true"
+    assert "proxy_api_key" in [secret["source"] for secret in made.proxy["secrets"]]
+    assert made["secrets"]["proxy_api_key"]["file"] == "/srv/keys"
 
 
 @pytest.mark.parametrize(

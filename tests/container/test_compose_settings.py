@@ -15,6 +15,7 @@ from support.compose import (
     DEV,
     DOCKER,
     EVERYTHING,
+    KEYS,
     MODELS,
     NEEDED,
     OVERLAID,
@@ -39,6 +40,8 @@ KEPT_BACK = {
     "PROXY_PORT": "the address inside is the container's own",
     "METRICS_PORT": "the configuration of Prometheus names the port",
     "LOG_FILE": "docker-compose.logs.yml names it, beside its volume",
+    "PROXY_API_KEY": "production has them in a file",
+    "PROXY_API_KEY_FILE": "docker-compose.keys.yml mounts the file, and names the path inside",
     "DATA_DIR": "docker-compose.data.yml names it, beside its volume",
     "MODELS_FILE": "docker-compose.models.yml mounts the file, and names the path inside",
     "ENV": "shells have a variable of that name for themselves",
@@ -127,7 +130,7 @@ def test_a_backend_without_a_key(folder: Path) -> None:
 
 def test_example_has_all_variables() -> None:
     """D24: the example names each variable that the files for production read, and no other."""
-    texts = [path.read_text(encoding="utf-8") for path in (*BASE, *OVERLAID, *MODELS)]
+    texts = [path.read_text(encoding="utf-8") for path in (*BASE, *OVERLAID, *MODELS, *KEYS)]
     read = {name for text in texts for name in re.findall(r"\$\{(\w+)", text)}
     handed_on = SETTINGS - KEPT_BACK.keys()
 

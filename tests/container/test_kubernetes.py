@@ -157,14 +157,15 @@ def test_what_a_service_would_do(tmp_path: Path) -> None:
 
 
 def test_key_is_a_file(rendered: list[Manifest]) -> None:
-    """D11: the key is no variable but a file, which the user of the image can read."""
-    assert "OPENAI_API_KEY" not in environment(rendered)
+    """D11: the keys are no variables but files, which the user of the image can read."""
+    files = {"openai-api-key": "OPENAI_API_KEY_FILE", "proxy-api-key": "PROXY_API_KEY_FILE"}
+    assert not {"OPENAI_API_KEY", "PROXY_API_KEY"} & environment(rendered).keys()
     secrets = [volume for volume in pod(rendered)["volumes"] if "secret" in volume]
-    assert len(secrets) == ("OPENAI_API_KEY_FILE" in environment(rendered))
+    assert {volume["name"] for volume in secrets} == {name for name in files if files[name] in environment(rendered)}
     for volume in secrets:
         (mount,) = [mount for mount in container(rendered)["volumeMounts"] if mount["name"] == volume["name"]]
         (item,) = volume["secret"]["items"]
-        assert f"{mount['mountPath']}/{item['path']}" == environment(rendered)["OPENAI_API_KEY_FILE"]
+        assert f"{mount['mountPath']}/{item['path']}" == environment(rendered)[files[volume["name"]]]
         assert volume["secret"]["defaultMode"] == 0o440
 
 

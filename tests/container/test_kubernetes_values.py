@@ -192,7 +192,8 @@ def test_names_are_strings(tools: Tools, name: str) -> None:
     """G23: a name that YAML could read as a number or a truth stays a name wherever it stands."""
     own: Manifest = {"fullnameOverride": name, "nameOverride": name, "serviceAccount": {"name": name}}
     image = {"repository": name, "tag": "45"}
-    found = tools.render({**RICH, **own, "image": image, "existingSecret": {"name": name, "key": name}}, name)
+    secrets = {value: {"name": name, "key": name} for value in ("existingSecret", "clientKeys")}
+    found = tools.render({**RICH, **own, "image": image, **secrets}, name)
     selector = {"app.kubernetes.io/name": name, "app.kubernetes.io/instance": name}
     deployment = only(found, "Deployment")["spec"]
     assert deployment["selector"]["matchLabels"] == selector
@@ -202,8 +203,8 @@ def test_names_are_strings(tools: Tools, name: str) -> None:
     assert only(found, "HorizontalPodAutoscaler")["spec"]["scaleTargetRef"]["name"] == name
     assert pod(found)["serviceAccountName"] == name
     assert container(found)["image"] == f"{name}:45"
-    (secret,) = [volume["secret"] for volume in pod(found)["volumes"] if "secret" in volume]
-    assert (secret["secretName"], secret["items"][0]["key"]) == (name, name)
+    mounted = [volume["secret"] for volume in pod(found)["volumes"] if "secret" in volume]
+    assert [(secret["secretName"], secret["items"][0]["key"]) for secret in mounted] == [(name, name)] * 2
 
 
 def test_grace_without_a_drain(tools: Tools) -> None:

@@ -72,6 +72,7 @@ BASE, DEV = (file("base"),), (file("dev"),)
 PROD = (file("prod"),)
 OVERLAID = (*PROD, *map(file, ("local", "logs", "data")))
 MODELS = (*PROD, file("models"))
+KEYS = (*PROD, file("keys"))
 
 
 class Config(dict[str, Any]):

