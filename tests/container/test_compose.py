@@ -93,7 +93,7 @@ def test_environments_share_their_base() -> None:
     }
 
 
-def test_a_stop_leaves_time_to_drain() -> None:
+def test_l5_a_stop_leaves_time_to_drain() -> None:
     """P4, D3: what stops the proxy waits 10 s longer than its drain takes, and Caddy's streams get the same."""
     services = rendered().services
 

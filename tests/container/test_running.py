@@ -34,7 +34,7 @@ def chat(url: str) -> list[dict[str, object]]:
 
 
 @pytest.mark.parametrize("user", ["1000:1000", "12345:0", "12345:54321"])
-def test_hardened(image: str, user: str) -> None:
+def test_l1_l2_hardened(image: str, user: str) -> None:
     """G10, D18, P15: it serves with a root that can't be written, no capabilities, and as a user nobody knows."""
     with engine.serving(image, options=(*engine.HARDENED, f"--user={user}")) as proxy:
         records = chat(proxy.url)
@@ -53,7 +53,7 @@ def test_several_workers_on_a_root_that_is_read_only(image: str) -> None:
         assert 'ollama_proxy_exchanges_total{front="ollama",model="demo",outcome="ok",route="/api/chat"} 1.0' in figures
 
 
-def test_health_check_passes(image: str) -> None:
+def test_l13_health_check_passes(image: str) -> None:
     """G9: the image's own check says healthy of a hardened container, and unhealthy of one that does not answer."""
     quick = (*engine.HARDENED, "--health-interval=1s", "--health-start-period=1s", "--health-retries=1")
 
@@ -84,7 +84,7 @@ def test_without_ipv6(prod: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("init", [(), ("--init",)], ids=["first", "under init"])
 @pytest.mark.parametrize("signal", ["TERM", "INT", "HUP"])
-def test_signals(prod: str, init: tuple[str, ...], signal: str) -> None:
+def test_l4_k1_signals(prod: str, init: tuple[str, ...], signal: str) -> None:
     """G11, P2: as process 1 and below an init, each signal that asks for an end gets one, with status 0."""
     with engine.serving(prod, options=(*engine.HARDENED, *init)) as proxy:
         proxy.signal(signal)
@@ -128,7 +128,7 @@ ORPHAN = "import os, signal, time; os.fork() and os.kill(os.getpid(), signal.SIG
 
 
 @pytest.mark.parametrize("init", [(), ("--init",)], ids=["first", "under init"])
-def test_no_zombies(prod: str, init: tuple[str, ...]) -> None:
+def test_l4_no_zombies(prod: str, init: tuple[str, ...]) -> None:
     """G11, P2: what health checks and other commands leave behind is reaped, without an init, too."""
     with engine.serving(
         prod, options=(*engine.HARDENED, *init, "--health-interval=1s", "--health-timeout=1s")
@@ -139,7 +139,7 @@ def test_no_zombies(prod: str, init: tuple[str, ...]) -> None:
         eventually(lambda: proxy.python(ZOMBIES).strip() == "0", within=10)
 
 
-def test_memory_when_idle(prod: str) -> None:
+def test_l3_memory_when_idle(prod: str) -> None:
     """G7: an idle container takes at most 60 MB, as the engine counts it, and starts where it may have 128."""
     backend = {"OPENAI_API_BASE_URL": "http://127.0.0.1:9/v1"}
     with engine.container(prod, options=(*engine.HARDENED, "--memory=128m"), **backend) as proxy:

@@ -13,7 +13,7 @@ from ollama_openai_proxy.serve.server import serving
 from ollama_openai_proxy.settings import Settings
 from support.rawclient import RawClient, Response
 from support.scripted import Upstream
-from support.waiting import eventually, no_errors, no_tasks_left
+from support.waiting import eventually, no_descriptors_left, no_errors, no_tasks_left
 
 KEY = "test-key-0123456789"
 PROMPT = "canary-of-all-prompts"  # what no log may hold, in the whole run
@@ -74,9 +74,9 @@ async def proxied(**settings: Any) -> AsyncIterator[Proxy]:
     """Serve the proxy in front of a scripted backend, and check that the block leaves nothing behind.
 
     That is: no task, no call that the backend still answers, no error in the log; and once the
-    proxy has stopped no connection to the backend.
+    proxy has stopped no connection to the backend, and no file or socket.
     """
-    async with Upstream() as upstream:
+    async with no_descriptors_left(), Upstream() as upstream:
         with no_errors():
             async with running_proxy(upstream.url, **settings) as url:
                 proxy = Proxy(url, upstream)

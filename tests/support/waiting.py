@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
+_OPEN = Path("/proc/self/fd")
 SECONDS = 10.0  # for what is at once on a machine with nothing else to do
 
 
@@ -31,6 +33,26 @@ async def no_tasks_left(others: Callable[[], set[asyncio.Task[None]]], busy: Cal
         await eventually(lambda: not left() and not busy(), within=2.0)
     except TimeoutError:
         raise AssertionError(f"left behind: {busy()} busy connections, tasks {left()}") from None
+
+
+@asynccontextmanager
+async def no_descriptors_left() -> AsyncIterator[None]:
+    """Check that the block leaves no file or socket open that was not open before."""
+    before = _descriptors()
+    yield
+    try:
+        await eventually(lambda: len(_descriptors()) <= len(before), within=2.0)
+    except TimeoutError:
+        raise AssertionError(f"left open: {_descriptors() - before}") from None
+
+
+def _descriptors() -> set[tuple[str, str]]:
+    """Each open descriptor, and what it is: none where the system does not tell."""
+    found = set()
+    for path in [*_OPEN.iterdir()] if _OPEN.exists() else ():
+        with suppress(OSError):  # that of the folder itself
+            found.add((path.name, str(path.readlink())))
+    return found
 
 
 @contextmanager
