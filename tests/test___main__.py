@@ -136,7 +136,7 @@ def test_is_the_command(tmp_path: Path, arguments: list[str], status: int) -> No
 
 @MOMENTS
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP], ids=lambda each: each.name)
-def test_signal_while_it_starts(tmp_path: Path, number: signal.Signals, moment: str) -> None:
+def test_k6_signal_while_it_starts(tmp_path: Path, number: signal.Signals, moment: str) -> None:
     """G11, K6: a signal ends a start at any moment with exit status 0, and nothing is said but lines of the log."""
     hold(moment, tmp_path)
     with starting(tmp_path, *SERVE) as server:
@@ -197,7 +197,7 @@ def test_signal_to_a_check(tmp_path: Path, number: signal.Signals) -> None:
         assert checking.written() == ("", "")
 
 
-def test_hang_up_of_a_running_server(tmp_path: Path) -> None:
+def test_k6_hang_up_of_a_running_server(tmp_path: Path) -> None:
     """K6: a terminal that closes stops a server as SIGTERM does."""
     with starting(tmp_path, *SERVE) as server:
         server.until(server.serves)
@@ -217,7 +217,7 @@ def test_nohup(tmp_path: Path) -> None:
         assert masks(server.pid)["SigIgn"] & 1 << signal.SIGHUP - 1
 
 
-def test_broken_pipes_are_errors_not_signals(tmp_path: Path) -> None:
+def test_k6_broken_pipes_are_errors_not_signals(tmp_path: Path) -> None:
     """K6: a peer that has gone does not end the process: SIGPIPE is ignored."""
     with starting(tmp_path, *SERVE) as server:
         server.until(server.serves)
@@ -231,7 +231,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize(("code", "message"), BROKEN.values(), ids=BROKEN)
-def test_failed_start(tmp_path: Path, code: str, message: str) -> None:
+def test_k9_failed_start(tmp_path: Path, code: str, message: str) -> None:
     """K9: what breaks a start before there is a log is one line of JSON, and the exit status says so."""
     (tmp_path / "pydantic.py").write_text(code, encoding="utf-8")
     done = run(tmp_path, "serve", "--demo", PYTHONPATH=str(tmp_path))

@@ -19,5 +19,7 @@ def test_unwatched() -> None:
     nobody.attempted()
     nobody.connected(reused=True)
     nobody.retried("stale_connection")
+    nobody.retry_refused()
+    nobody.breaker("open")
     nobody.ended(Call("/models"), None)
     nobody.ended(Call("/models"), UpstreamBroken("cut"))

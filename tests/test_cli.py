@@ -27,7 +27,7 @@ def test_help(tmp_path: Path) -> None:
         (["check"], {"LOG_LEVEL": "canary"}),
     ],
 )
-def test_bad_setting(tmp_path: Path, arguments: list[str], settings: dict[str, str]) -> None:
+def test_k9_bad_setting(tmp_path: Path, arguments: list[str], settings: dict[str, str]) -> None:
     """A setting that can't be used ends any command with status 2 and one line that names it, not its value (K9)."""
     done = run(tmp_path, *arguments, **settings)
     assert (done.returncode, done.stdout) == (2, "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import pytest
 
@@ -11,15 +12,11 @@ from ollama_openai_proxy.errors import UpstreamTimeout
 
 
 class Watcher:
-    """A call that is watched: what expired, and how often it was looked at."""
+    """A call that is watched: what expired."""
 
     def __init__(self, deadlines: Deadlines) -> None:
         self.expired: asyncio.Future[UpstreamTimeout] = asyncio.get_running_loop().create_future()
-        self.looks = 0
-        deadlines.watch(self._look, self.expired.set_result)
-
-    def _look(self) -> None:
-        self.looks += 1
+        deadlines.watch(self.expired.set_result)
 
     async def outcome(self) -> str:
         async with asyncio.timeout(2):
@@ -86,18 +83,89 @@ async def test_reads_put_it_off() -> None:
     deadlines.stop()
 
 
-async def test_looks_only_while_a_read_waits() -> None:
-    """What is waited for is looked at now and then; what nobody waits for is not."""
-    deadlines = Deadlines(Timeouts(first_byte=5, idle=0.05), streamed=True)
+class Steps:
+    """How a reply gets on, as the test says."""
+
+    come = 0
+    part = False
+
+    def __call__(self) -> tuple[int, bool]:
+        return self.come, self.part
+
+
+async def started(timeouts: Timeouts) -> tuple[Deadlines, Steps, Watcher]:
+    """Return the deadlines of a reply that has begun, while a read waits."""
+    deadlines, steps = Deadlines(timeouts, streamed=True), Steps()
     watcher = Watcher(deadlines)
-    deadlines.wait()
-    await asyncio.sleep(0.2)
-    looks = watcher.looks
-    assert looks >= 1
-    deadlines.stop_waiting()
-    await asyncio.sleep(0.2)
-    assert watcher.looks == looks
+    deadlines.follow(steps)
+    deadlines.begin()
+    return deadlines, steps, watcher
+
+
+async def read_for(deadlines: Deadlines, seconds: float) -> None:
+    """Read and read, for so long."""
+    end = asyncio.get_running_loop().time() + seconds
+    while asyncio.get_running_loop().time() < end:
+        deadlines.wait()
+        await asyncio.sleep(0.02)
+        deadlines.stop_waiting()
+
+
+async def test_f8_reads_without_progress() -> None:
+    """F8: reads alone do not put off the deadline of progress; what comes does."""
+    deadlines, steps, watcher = await started(Timeouts(idle=5, progress=0.3))
+    await read_for(deadlines, 0.2)
+    steps.come = 1
+    await read_for(deadlines, 0.2)
+    assert not watcher.expired.done()
+    await read_for(deadlines, 0.5)
+    assert await watcher.outcome() == "up_idle_timeout"
+
+
+async def test_f7_a_part_that_stays_one() -> None:
+    """F7: a part of an event may stay one for twice the idle deadline; where none stays, time does not count."""
+    deadlines, steps, watcher = await started(Timeouts(idle=0.15, progress=5))
+    await read_for(deadlines, 0.6)
+    assert not watcher.expired.done()
+    steps.part = True
+    await read_for(deadlines, 0.7)
+    assert await watcher.outcome() == "up_idle_timeout"
+
+
+async def test_f8_the_clients_time_does_not_count() -> None:
+    """F8: progress is only due while a read waits for it."""
+    deadlines, steps, watcher = await started(Timeouts(idle=5, progress=0.2))
+    steps.part = True
+    await asyncio.sleep(0.6)
+    assert not watcher.expired.done()
     deadlines.stop()
+
+
+async def test_j18_a_late_timer_looks_again() -> None:
+    """J18: a read that ends right after the process stood still is in time, though its deadline has passed."""
+    deadlines = Deadlines(Timeouts(idle=0.2), streamed=True)
+    watcher = Watcher(deadlines)
+    deadlines.begin()
+    deadlines.wait()
+    await asyncio.sleep(0)
+    time.sleep(0.5)  # noqa: ASYNC251  # the process stands still
+    await asyncio.sleep(0)
+    deadlines.stop_waiting()
+    await asyncio.sleep(0.1)
+    assert not watcher.expired.done()
+    deadlines.stop()
+
+
+async def test_e1_patience() -> None:
+    """E1: the limit until there is a reply ends the block with TimeoutError, in time, and not without a limit."""
+    with pytest.raises(TimeoutError):
+        async with Deadlines(Timeouts(first_byte=0.05), streamed=True).first_byte():
+            await asyncio.sleep(5)
+    async with Deadlines(Timeouts(first_byte=0.05, whole=0), streamed=False).first_byte():
+        await asyncio.sleep(0.1)
+    with pytest.raises(ValueError, match="no"):
+        async with Deadlines(Timeouts(first_byte=0.05), streamed=True).first_byte():
+            raise ValueError("no")
 
 
 async def test_stop() -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import pytest
 
 from ollama_openai_proxy.errors import (
+    Busy,
     InvalidRequest,
     ModelNotFound,
     ProxyError,
+    Unauthorised,
     UpstreamBroken,
     UpstreamError,
     UpstreamRefused,
@@ -23,6 +25,8 @@ from ollama_openai_proxy.errors import (
         pytest.param(ProxyError("x"), 500, "internal", id="base"),
         pytest.param(InvalidRequest("x"), 400, "bad_request", id="the client's fault"),
         pytest.param(ModelNotFound("x"), 404, "not_found", id="no such model"),
+        pytest.param(Unauthorised(), 401, "auth", id="no key"),
+        pytest.param(Busy("x"), 503, "shed_full", id="too much to do"),
         pytest.param(UpstreamUnreachable("x"), 502, "up_connect", id="refused, DNS or reset is 502"),
         pytest.param(UpstreamTimeout("x"), 504, "up_ttft_timeout", id="too late is 504"),
         pytest.param(UpstreamRefused("x"), 502, "up_5xx", id="its own error"),

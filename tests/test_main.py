@@ -33,7 +33,7 @@ async def test_no_key() -> None:
         assert "authorization" not in upstream.requests[0].headers
 
 
-async def test_base_url_without_path() -> None:
+async def test_l8_base_url_without_path() -> None:
     """L8: a base URL without a path gets /v1, one with a path keeps it, and a slash at its end is dropped."""
     async with Upstream() as upstream:
         root = upstream.url.removesuffix("/v1")
@@ -93,7 +93,7 @@ async def test_profile_by_host() -> None:
     assert create_catalog(settings, create_upstream(settings)).profile.name == "openai"
 
 
-async def test_crash_is_a_500(caplog: pytest.LogCaptureFixture) -> None:
+async def test_k12_crash_is_a_500(caplog: pytest.LogCaptureFixture) -> None:
     """K12: a mistake of our own is 500 with a JSON error; its words are for the log."""
     app = create_app(sealed(openai_api_base_url="http://127.0.0.1:1/v1"))
 
@@ -108,7 +108,7 @@ async def test_crash_is_a_500(caplog: pytest.LogCaptureFixture) -> None:
     assert "secret detail" in caplog.text
 
 
-async def test_panic_of_one_harms_no_other() -> None:
+async def test_k12_panic_of_one_harms_no_other() -> None:
     """K12: while one request crashes the stream of another goes on."""
     async with Upstream() as upstream:
         upstream.script("m", HI)

@@ -126,7 +126,7 @@ def test_request(tmp_path: Path, arguments: tuple[str, ...], path: str) -> None:
     ],
     ids=str,
 )
-def test_address(tmp_path: Path, listens_on: str, settings: dict[str, str]) -> None:
+def test_l14_address(tmp_path: Path, listens_on: str, settings: dict[str, str]) -> None:
     """P9, L14: it asks where the proxy listens; if that is everywhere, at the loopback address that all hosts have."""
     with answering(OK, host=listens_on) as (port, _):
         assert run(tmp_path, {"PROXY_PORT": port, **settings}) == (0, "")
@@ -226,7 +226,7 @@ def test_broken_connection(tmp_path: Path) -> None:
     ],
     ids=lambda value: str(value)[:60].encode("ascii", "backslashreplace").decode(),
 )
-def test_bad_settings(tmp_path: Path, arguments: tuple[str, ...], settings: dict[str, str], said: str) -> None:
+def test_k9_bad_settings(tmp_path: Path, arguments: tuple[str, ...], settings: dict[str, str], said: str) -> None:
     """K9: what can't be used is told in one line without control characters and secrets, and never a traceback."""
     status, line = run(tmp_path, settings, *arguments)
     assert (status, line.count("\n")) == (1, 1)

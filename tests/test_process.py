@@ -19,7 +19,7 @@ from support.scripted import Upstream
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_signal(tmp_path: Path, number: signal.Signals) -> None:
+def test_k1_signal(tmp_path: Path, number: signal.Signals) -> None:
     """A signal ends an idle proxy promptly with status 0 and no traceback, kept connections or not (K1)."""
     with served(tmp_path, *DEMO, DRAIN_DELAY="0") as proxy, httpx.Client(trust_env=False) as client:
         assert client.get(f"{proxy.url}/api/version").status_code == 200  # and the connection stays open
@@ -54,7 +54,7 @@ def children(parent: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{parent}/task/{parent}/children").read_text().split()]
 
 
-def test_parent_is_killed(tmp_path: Path) -> None:
+def test_k7_parent_is_killed(tmp_path: Path) -> None:
     """K7: workers whose parent was killed drain and end by themselves."""
     with served(tmp_path, *DEMO, WORKERS="2", DRAIN_DELAY="0") as proxy:
         eventually(lambda: proxy.out.count('"ready"') == 2, within=PROMPTLY)
@@ -72,7 +72,7 @@ def runs(process: int) -> bool:
         return False
 
 
-def test_any_locale(tmp_path: Path) -> None:
+def test_l16_any_locale(tmp_path: Path) -> None:
     """Emoji pass through a process that knows only ASCII, and its log stays readable (L16)."""
     ascii_only = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": "ascii"}
     body = {"model": "demo", "messages": [{"role": "user", "content": "😀 é"}], "stream": False}
@@ -153,7 +153,7 @@ def test_first_look_for_machines(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("closed", ["0<&-", "1>&- 2>&-", "0<&- 1>&- 2>&-"])
 @pytest.mark.parametrize("workers", ["1", "2"])
-def test_closed_descriptors(tmp_path: Path, closed: str, workers: str) -> None:
+def test_k11_closed_descriptors(tmp_path: Path, closed: str, workers: str) -> None:
     """K11: a process that was started with its standard descriptors closed serves, and ends in order."""
     shell = ("/bin/sh", "-c", f'exec "$@" {closed}', "sh")
     with served(tmp_path, *DEMO, prefix=shell, DRAIN_DELAY="0", WORKERS=workers) as proxy:

@@ -21,7 +21,7 @@ def test_no_backend(tmp_path: Path) -> None:
     assert "--demo" in done.stderr
 
 
-def test_taken_port(tmp_path: Path) -> None:
+def test_k9_taken_port(tmp_path: Path) -> None:
     """A port that is taken ends `serve` with status 1 and one line (K9)."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
@@ -34,7 +34,7 @@ def test_taken_port(tmp_path: Path) -> None:
     )
 
 
-def test_unknown_address(tmp_path: Path) -> None:
+def test_k9_unknown_address(tmp_path: Path) -> None:
     """An address that is not this machine's ends `serve` with status 1 and one line (K9)."""
     done = run(tmp_path, *DEMO, PROXY_HOST="no-such-host.invalid", PROXY_PORT="0")
     assert done.returncode == 1
@@ -88,7 +88,7 @@ def test_rate(tmp_path: Path, rate: str) -> None:
     assert run(tmp_path, "serve", "--demo", "--rate", rate).returncode == 2
 
 
-def test_host_that_is_none(tmp_path: Path) -> None:
+def test_k9_host_that_is_none(tmp_path: Path) -> None:
     """K9: a name that can't be one is one line, too."""
     done = run(tmp_path, *DEMO, PROXY_HOST="..a")
     assert done.returncode == 1
@@ -165,7 +165,7 @@ def workers_of(parent: int) -> list[int]:
     return [int(child) for child in children]
 
 
-def test_workers(tmp_path: Path) -> None:
+def test_k10_workers(tmp_path: Path) -> None:
     """G14, K10: the figures of several workers are exact sums, also when one of them was killed and replaced."""
     with served(tmp_path, *DEMO, WORKERS="2", DRAIN_DELAY="0") as proxy:
         eventually(lambda: proxy.out.count('"ready"') == 2, within=PROMPTLY)
@@ -200,7 +200,7 @@ def test_workers_leave_nothing(tmp_path: Path) -> None:
     assert not shared.exists()
 
 
-def test_leftovers_of_the_killed(tmp_path: Path) -> None:
+def test_k7_leftovers_of_the_killed(tmp_path: Path) -> None:
     """K7: what a supervisor that was killed has left is gone after the next start; what is in use is not."""
     with served(tmp_path, *DEMO, WORKERS="2", TMPDIR=str(tmp_path)) as proxy:
         shared = directory_of(workers_of(proxy.process.pid)[0])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ollama_openai_proxy.settings import SettingsError, load
+from ollama_openai_proxy.settings import Settings, SettingsError, load
 from support.proxy import sealed
 
 MIB = 2**20
@@ -46,16 +46,10 @@ def test_default(name: str) -> None:
     assert getattr(sealed(), name) == DEFAULTS[name]
 
 
-def test_each_reaches_its_part() -> None:
-    """A limit that was set is the one that the part of the proxy is given which keeps it."""
-    # Any two differ, so that none can be given in place of another.
-    values: dict[str, float] = {
-        name: index + 1024 for index, name in enumerate(sorted(DEFAULTS)) if DEFAULTS[name] >= 30
-    }
-    values |= {name: index + 1 for index, name in enumerate(sorted({*DEFAULTS} - {*values}))} | {"retry_budget": 0.5}
-    loaded = sealed(**values, max_active_per_client=900, memory_limit_percent=99, max_connections=901)
+def given_to_parts(loaded: Settings) -> dict[str, float]:
+    """Each limit of reliability 2.N, as the part of the proxy is given it that keeps it."""
     upstream, timeouts, client = loaded.upstream_limits, loaded.timeouts, loaded.client_limits
-    given = {
+    return {
         "connect_timeout": timeouts.connect,
         "first_byte_timeout": timeouts.first_byte,
         "idle_timeout": timeouts.idle,
@@ -84,9 +78,19 @@ def test_each_reaches_its_part() -> None:
         "client_keep_alive": client.keep_alive,
         "write_timeout": client.write_timeout,
     }
-    assert given == values
+
+
+def test_each_reaches_its_part() -> None:
+    """A limit that was set is the one that the part of the proxy is given which keeps it."""
+    # Any two differ, so that none can be given in place of another.
+    values: dict[str, float] = {
+        name: index + 1024 for index, name in enumerate(sorted(DEFAULTS)) if DEFAULTS[name] >= 30
+    }
+    values |= {name: index + 1 for index, name in enumerate(sorted({*DEFAULTS} - {*values}))} | {"retry_budget": 0.5}
+    loaded = sealed(**values, max_active_per_client=900, memory_limit_percent=99, max_connections=901)
+    assert given_to_parts(loaded) == values
     assert (loaded.admission_limits.per_client, loaded.admission_limits.memory_percent) == (900, 99)
-    assert client.connections == 901
+    assert loaded.client_limits.connections == 901
 
 
 @pytest.mark.parametrize("value", ["", "abc", "-1", "inf", "nan", "1e9"])

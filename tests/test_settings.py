@@ -161,7 +161,7 @@ MALFORMED = [
 
 
 @pytest.mark.parametrize(("name", "value"), MALFORMED, ids=[f"{name}={value}" for name, value in MALFORMED])
-def test_malformed(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+def test_l11_malformed(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
     """A malformed value is refused in one clear line that names the variable and does not hold the value (L11)."""
     monkeypatch.setenv(name, value)
     with pytest.raises(SettingsError) as raised:

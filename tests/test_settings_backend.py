@@ -43,7 +43,7 @@ def refusal() -> str:
         (' "https://backend.example/v1" ', "https://backend.example/v1"),
     ],
 )
-def test_base_url(monkeypatch: pytest.MonkeyPatch, value: str, expected: str) -> None:
+def test_l8_base_url(monkeypatch: pytest.MonkeyPatch, value: str, expected: str) -> None:
     """Slashes at the end go, and a URL without a path gets the `/v1` that is surely meant (L8)."""
     monkeypatch.setenv("OPENAI_API_BASE_URL", value)
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
@@ -75,7 +75,7 @@ def test_base_url(monkeypatch: pytest.MonkeyPatch, value: str, expected: str) ->
         "http://backend.exa\tmple/canary",
     ],
 )
-def test_refused_base_url(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+def test_l8_refused_base_url(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     """What is no plain http(s) URL of a base is refused, without repeating it: it may hold a password (L8)."""
     monkeypatch.setenv("OPENAI_API_BASE_URL", value)
     message = refusal()
@@ -92,7 +92,7 @@ def test_key(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("content", [KEY, f"{KEY}\n", f"{KEY}\r\n"], ids=["bare", "newline", "CRLF"])
-def test_key_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: str) -> None:
+def test_l6_key_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: str) -> None:
     """The key may stand in a file, where editors end the line (L6)."""
     file = tmp_path / "key"
     file.write_bytes(content.encode())
@@ -115,7 +115,7 @@ def test_key_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: str)
     ],
     ids=["empty", "newline", "CRLF", "two newlines", "two lines", "not ASCII", "space", "too large"],
 )
-def test_refused_key_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: bytes) -> None:
+def test_l6_refused_key_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: bytes) -> None:
     """A file that holds no key, or more than one, is refused: its bytes would go into a header (L6)."""
     file = tmp_path / "key"
     file.write_bytes(content)
@@ -130,14 +130,14 @@ def test_refused_key_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, conte
 @pytest.mark.parametrize(
     ("name", "reason"), [("missing", "No such file or directory"), (".", "Is a directory")], ids=["missing", "folder"]
 )
-def test_unreadable_key_file(monkeypatch: pytest.MonkeyPatch, name: str, reason: str) -> None:
+def test_l6_unreadable_key_file(monkeypatch: pytest.MonkeyPatch, name: str, reason: str) -> None:
     """A file that can't be read is told with the reason (L6)."""
     monkeypatch.setenv("OPENAI_API_BASE_URL", BACKEND)
     monkeypatch.setenv("OPENAI_API_KEY_FILE", name)
     assert refusal() == f"OPENAI_API_KEY_FILE can't be read: {reason}"
 
 
-def test_two_keys(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_l6_two_keys(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A key and a file with a key contradict each other, even when they agree (L6)."""
     (tmp_path / "key").write_text(KEY)
     monkeypatch.setenv("OPENAI_API_BASE_URL", BACKEND)
@@ -196,7 +196,7 @@ def test_refused_key(monkeypatch: pytest.MonkeyPatch, key: str) -> None:
     assert refusal() == "OPENAI_API_KEY holds characters that no key has"
 
 
-def test_key_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_l12_m3_key_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     """The key is in no representation of the settings, nor in the traceback of another setting's error (L12, M3)."""
     monkeypatch.setenv("OPENAI_API_BASE_URL", BACKEND)
     monkeypatch.setenv("OPENAI_API_KEY", KEY)

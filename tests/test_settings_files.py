@@ -35,7 +35,9 @@ def uncomment(*names: str) -> Settings:
     Path("key").write_text("sk-1")
     Path("models").touch()
     text = ENTRY.sub(lambda entry: entry[0][1:] if entry[1] in names else entry[0], EXAMPLE)
-    text = text.replace(ENTRIES["OPENAI_API_KEY_FILE"], "key").replace(ENTRIES["MODELS_FILE"], "models")
+    for setting in ("OPENAI_API_KEY_FILE", "PROXY_API_KEY_FILE"):
+        text = text.replace(ENTRIES[setting], "key")
+    text = text.replace(ENTRIES["MODELS_FILE"], "models")
     Path(".env").write_text(text)
     return load()
 
@@ -53,8 +55,10 @@ def test_example_is_valid(name: str) -> None:
 
 
 def test_example_is_valid_as_a_whole() -> None:
-    """All lines of `.env.example` can be uncommented, but for one of the two ways to give the key."""
-    assert uncomment(*(name for name in ENTRIES if name != "OPENAI_API_KEY_FILE")).api_key == "sk-..."
+    """All lines of `.env.example` can be uncommented, but for one of the two ways to give a key."""
+    loaded = uncomment(*(name for name in ENTRIES if not name.endswith("_KEY_FILE")))
+    assert loaded.api_key == "sk-..."
+    assert loaded.client_keys == ("a-long-random-key",)
 
 
 def test_log_file_default() -> None:

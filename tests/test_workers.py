@@ -65,7 +65,7 @@ def test_signals_of_a_worker(start: Callable[..., Family]) -> None:
 
 
 @pytest.mark.parametrize("environ", [{}, {"ON_DEAD_FAILS": "1"}])
-def test_dead_worker_is_replaced(start: Callable[..., Family], environ: dict[str, str]) -> None:
+def test_k10_dead_worker_is_replaced(start: Callable[..., Family], environ: dict[str, str]) -> None:
     """K10: a worker that dies is cleared up after, told of, and replaced in its slot; the others keep running."""
     family = start(2, **environ)
     first, second = sorted(family.wait_for("serving", 2), key=lambda worker: worker["slot"])
@@ -79,7 +79,7 @@ def test_dead_worker_is_replaced(start: Callable[..., Family], environ: dict[str
     assert family.process.poll() is None
 
 
-def test_worker_that_ends_well_is_replaced(start: Callable[..., Family]) -> None:
+def test_k10_worker_that_ends_well_is_replaced(start: Callable[..., Family]) -> None:
     """K10: a worker that somebody else told to end is replaced too, and the line has its status."""
     family = start(1)
     (worker,) = family.wait_for("serving")
@@ -88,7 +88,7 @@ def test_worker_that_ends_well_is_replaced(start: Callable[..., Family]) -> None
     assert family.logged("worker ended: replacing it")[0]["status"] == 0
 
 
-def test_pauses_grow(start: Callable[..., Family]) -> None:
+def test_k10_pauses_grow(start: Callable[..., Family]) -> None:
     """K10: a worker that ends as soon as it has started is replaced after 0.1 s, then 0.2 s, 0.4 s and so on."""
     family = start(1, END_STATUS="7")
     times = [event["time"] for event in family.wait_for("log", 4, message="worker started")]
@@ -97,7 +97,7 @@ def test_pauses_grow(start: Callable[..., Family]) -> None:
     assert [gap >= pause for gap, pause in zip(gaps, (0.1, 0.2, 0.4), strict=False)] == [True, True, True]
 
 
-def test_no_pause_after_a_life(start: Callable[..., Family]) -> None:
+def test_k10_no_pause_after_a_life(start: Callable[..., Family]) -> None:
     """K10: a worker that has lived for a second is replaced at once, and its next pause is the first again."""
     family = start(1, END_STATUS="7", END_AFTER="1.0")
     family.wait_for("started", 3)
@@ -105,7 +105,7 @@ def test_no_pause_after_a_life(start: Callable[..., Family]) -> None:
 
 
 @pytest.mark.parametrize("status", [1, 2, 3])
-def test_failed_start(start: Callable[..., Family], status: int) -> None:
+def test_k10_failed_start(start: Callable[..., Family], status: int) -> None:
     """K10: a worker that can't start, as with bad settings, is no reason to try for ever: all end, with its status."""
     family = start(2, END_STATUS=str(status), END_SLOT="1", END_AFTER="0.2")
     assert family.ended() == status
@@ -116,14 +116,14 @@ def test_failed_start(start: Callable[..., Family], status: int) -> None:
     assert family.pids() == []
 
 
-def test_late_failure(start: Callable[..., Family]) -> None:
+def test_k10_late_failure(start: Callable[..., Family]) -> None:
     """K10: the same status after five seconds is a crash, and the worker is replaced."""
     family = start(1, END_STATUS="3", END_AFTER="5.1")
     family.wait_for("serving", 2)
     assert family.logged("worker ended: replacing it")[0]["status"] == 3
 
 
-def test_too_many_replacements(start: Callable[..., Family]) -> None:
+def test_k10_too_many_replacements(start: Callable[..., Family]) -> None:
     """K10: after 20 replacements within a minute the parent ends with status 1."""
     family = start(8, END_STATUS="7")
     assert family.ended() == 1
@@ -140,7 +140,7 @@ def test_no_such_command(start: Callable[..., Family]) -> None:
     assert line["error"] == "No such file or directory"
 
 
-def test_command_that_is_gone_for_a_while(start: Callable[..., Family], tmp_path: Path) -> None:
+def test_k10_command_that_is_gone_for_a_while(start: Callable[..., Family], tmp_path: Path) -> None:
     """K10: once workers have run, one that can't be started now is tried again."""
     command = tmp_path / "command"
     command.symlink_to("/bin/cat")
@@ -153,7 +153,7 @@ def test_command_that_is_gone_for_a_while(start: Callable[..., Family], tmp_path
     family.wait_for("log", 2, message="worker started")
 
 
-def test_backlog_survives_a_worker(start: Callable[..., Family]) -> None:
+def test_k10_backlog_survives_a_worker(start: Callable[..., Family]) -> None:
     """K10: who has connected while the only worker was dying is served by the next one."""
     family = start(1)
     (worker,) = family.wait_for("serving")
@@ -165,7 +165,7 @@ def test_backlog_survives_a_worker(start: Callable[..., Family]) -> None:
     assert json.loads(answer.partition(b"\r\n\r\n")[2])["pid"] != worker["pid"]
 
 
-def test_kill_under_load(start: Callable[..., Family]) -> None:
+def test_k10_kill_under_load(start: Callable[..., Family]) -> None:
     """K10: when one of two workers is killed under load, only what it was serving fails, and service goes on."""
     family = start(2, REPLY_SECONDS="0.1")
     workers = {worker["pid"] for worker in family.wait_for("serving", 2)}

@@ -40,7 +40,7 @@ def signals_of_workers(family: Family) -> dict[int, list[str]]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
-def test_signal_ends_all(start: Callable[..., Family], number: signal.Signals) -> None:
+def test_k1_signal_ends_all(start: Callable[..., Family], number: signal.Signals) -> None:
     """K1: on SIGTERM, SIGINT and SIGHUP each worker gets one SIGTERM; the parent waits for them, and ends with 0."""
     family = start(3, DRAIN="0.2")
     family.send(number)
@@ -52,7 +52,7 @@ def test_signal_ends_all(start: Callable[..., Family], number: signal.Signals) -
     assert family.pids() == []
 
 
-def test_signals_after_the_end(start: Callable[..., Family]) -> None:
+def test_k6_signals_after_the_end(start: Callable[..., Family]) -> None:
     """K6: a signal that comes once all workers have ended doesn't change the exit status: it is ignored."""
     family = start(1)
     family.send(signal.SIGTERM)
@@ -62,7 +62,7 @@ def test_signals_after_the_end(start: Callable[..., Family]) -> None:
 
 
 @pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])
-def test_second_signal(start: Callable[..., Family], second: signal.Signals) -> None:
+def test_k6_second_signal(start: Callable[..., Family], second: signal.Signals) -> None:
     """K6: a second signal is passed on as SIGINT, and workers that drain end on it."""
     family = start(2, DRAIN="1000")
     family.send(signal.SIGTERM)
@@ -74,7 +74,7 @@ def test_second_signal(start: Callable[..., Family], second: signal.Signals) -> 
     assert [line["signal"] for line in family.logged("stopping at once")] == [second.name]
 
 
-def test_second_signal_to_the_deaf(start: Callable[..., Family]) -> None:
+def test_k6_second_signal_to_the_deaf(start: Callable[..., Family]) -> None:
     """K6: workers that don't end on the second signal are killed, long before the drain would be over."""
     family = start(2, DRAIN="inf")
     family.send(signal.SIGTERM)
@@ -85,7 +85,7 @@ def test_second_signal_to_the_deaf(start: Callable[..., Family]) -> None:
     assert sorted(line["slot"] for line in family.logged("worker did not end in time: killed")) == [0, 1]
 
 
-def test_end_of_the_drain(start: Callable[..., Family]) -> None:
+def test_k3_end_of_the_drain(start: Callable[..., Family]) -> None:
     """K3: what drains longer than it may is killed, and a line says so; the exit status is 0."""
     family = start(2, 0.3, DRAIN="inf")
     family.send(signal.SIGTERM)
@@ -94,7 +94,7 @@ def test_end_of_the_drain(start: Callable[..., Family]) -> None:
     assert family.pids() == []
 
 
-def test_dead_in_the_drain(start: Callable[..., Family]) -> None:
+def test_k10_dead_in_the_drain(start: Callable[..., Family]) -> None:
     """K10: a worker that dies while all drain is not replaced."""
     family = start(2, DRAIN="1000")
     family.send(signal.SIGTERM)
@@ -107,7 +107,7 @@ def test_dead_in_the_drain(start: Callable[..., Family]) -> None:
     assert family.logged("worker ended: replacing it") == []
 
 
-def test_no_start_in_the_drain(start: Callable[..., Family]) -> None:
+def test_k10_no_start_in_the_drain(start: Callable[..., Family]) -> None:
     """K10: a worker that was to be replaced after a pause isn't, once all drain."""
     family = start(2, DRAIN="2", END_SLOT="0", END_STATUS="7")
     family.wait_for("log", pause_ms=1600)  # long enough for the signal to come in it, on a loaded machine too
@@ -118,7 +118,7 @@ def test_no_start_in_the_drain(start: Callable[..., Family]) -> None:
     assert signals_of_workers(family) == {1: ["SIGTERM"]}
 
 
-def test_listeners_in_the_drain(start: Callable[..., Family]) -> None:
+def test_k2_listeners_in_the_drain(start: Callable[..., Family]) -> None:
     """K2: while workers accept, connections are served; once they stop that, they are refused: nobody else holds on."""
     family = start(1, DRAIN="1000")
     family.send(signal.SIGTERM)
@@ -131,14 +131,14 @@ def test_listeners_in_the_drain(start: Callable[..., Family]) -> None:
     assert family.process.poll() is None
 
 
-def test_signal_before_the_start(tmp_path: Path) -> None:
+def test_k1_signal_before_the_start(tmp_path: Path) -> None:
     """K1: a signal that was blocked until `run` ends it with 0, before a worker serves."""
     with running_family(tmp_path, 2, 30.0, {"SIGNALS_BEFORE": "1", "DRAIN": "1000"}) as family:
         assert family.ended() == 0
         assert family.events("started") == []
 
 
-def test_signals_in_between(start: Callable[..., Family]) -> None:
+def test_k6_signals_in_between(start: Callable[..., Family]) -> None:
     """K6: two signals that come while the parent is busy with something else are two: nobody drains."""
     family = start(2, DRAIN="1000", SIGNALS_MEANWHILE="2")
     os.kill(family.events("serving", slot=0)[0]["pid"], signal.SIGKILL)
@@ -146,7 +146,7 @@ def test_signals_in_between(start: Callable[..., Family]) -> None:
     assert len(family.logged("stopping")) == len(family.logged("stopping at once")) == 1
 
 
-def test_parent_is_killed(start: Callable[..., Family]) -> None:
+def test_k7_parent_is_killed(start: Callable[..., Family]) -> None:
     """K7: when the parent is killed, each worker sees its standard input end."""
     family = start(3, DRAIN="1000")
     os.kill(family.events("serving", slot=0)[0]["pid"], signal.SIGKILL)
@@ -156,7 +156,7 @@ def test_parent_is_killed(start: Callable[..., Family]) -> None:
     eventually(lambda: not family.pids(), within=SECONDS)
 
 
-def test_nohup(tmp_path: Path) -> None:
+def test_k6_nohup(tmp_path: Path) -> None:
     """K6: under `nohup`, SIGHUP stays ignored."""
     with running_family(tmp_path, 1, 30.0, {}, prefix=["nohup"]) as family:
         family.wait_for("serving")
@@ -182,7 +182,7 @@ def test_interrupt_from_a_terminal(start: Callable[..., Family]) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_first_process(tmp_path: Path, number: signal.Signals) -> None:
+def test_k1_first_process(tmp_path: Path, number: signal.Signals) -> None:
     """P2, K1: as PID 1 the parent reaps the orphans that it inherits, and a signal ends it with status 0."""
     probe = [*UNSHARE, "true"]
     if shutil.which(probe[0]) is None or subprocess.run(probe, capture_output=True, check=False).returncode:  # noqa: S603  # our own command
@@ -202,7 +202,7 @@ def children(pid: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()]
 
 
-def test_many_starts_and_stops(tmp_path: Path) -> None:
+def test_k1_k7_many_starts_and_stops(tmp_path: Path) -> None:
     """K1, K7: a signal at any moment ends all within two seconds, with status 0 and no process left."""
     for cycle in range(CYCLES):
         moment = random.Random(cycle).uniform(0, 0.3)  # noqa: S311  # no secret

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from ollama_openai_proxy.errors import ProxyError
+
+# Requests are sent; one at a time, to see whether the backend is back; none is.
+BreakerState = Literal["closed", "half-open", "open"]
 
 
 class Watcher(Protocol):
@@ -18,7 +21,13 @@ class Watcher(Protocol):
         """It goes over a new connection, or over one that was kept."""
 
     def retried(self, reason: str) -> None:
-        """It is sent once more, because of `stale_connection` or `stream_options`."""
+        """It is sent once more, because of `stale_connection`, `connect`, `status` or `stream_options`."""
+
+    def retry_refused(self) -> None:
+        """It would be sent once more, if there had not been too many repeats of late."""
+
+    def breaker(self, state: BreakerState) -> None:
+        """Whether requests are sent at all has changed."""
 
     def ended(self, call: Call, error: ProxyError | None) -> None:
         """The reply is whole, or this is why there is none.
@@ -33,6 +42,8 @@ class Unwatched:
     def attempted(self) -> None: ...
     def connected(self, *, reused: bool) -> None: ...
     def retried(self, reason: str) -> None: ...
+    def retry_refused(self) -> None: ...
+    def breaker(self, state: BreakerState) -> None: ...
     def ended(self, call: Call, error: ProxyError | None) -> None: ...
 
 
@@ -48,7 +59,8 @@ class Call(NamedTuple):
     tell the client, as its own mistake, if the backend has no such endpoint, and `too_long` if it says that
     the input is longer than the model's context. `headers` are sent beside
     those of every call; `on_attempt` is called each time that it is sent. `aside`: nothing depends on the answer, and
-    how it goes says nothing about the backend.
+    how it goes says nothing about the backend. `max_reply`: how many bytes a reply may have where such ones are larger
+    than others.
     """
 
     path: str
@@ -62,3 +74,4 @@ class Call(NamedTuple):
     headers: tuple[tuple[str, str], ...] = ()
     on_attempt: Callable[[], None] = _nobody
     aside: bool = False
+    max_reply: int = 0

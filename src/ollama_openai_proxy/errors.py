@@ -3,9 +3,12 @@
     ProxyError
     ├── InvalidRequest          the client sent what can't be served
     ├── ModelNotFound           the client asked for a model that nobody has
+    ├── Unauthorised            the client has no key, or one that is not known
+    ├── Busy                    there is too much to do
     ├── Draining                the proxy is being stopped
     └── UpstreamError           the backend failed us
         ├── UpstreamUnreachable     no connection: DNS, refused, TLS, reset before a reply
+        ├── UpstreamUnavailable     it was not asked: it could not be reached too often of late
         ├── UpstreamTimeout         a phase took longer than its deadline
         ├── UpstreamRefused         it answered with an error of its own
         │   └── UpstreamUnauthorised    that our key is not accepted
@@ -59,6 +62,23 @@ class ModelNotFound(ProxyError):
         self.model = model
 
 
+class Unauthorised(ProxyError):
+    """The client sent no key for the proxy, or none that it knows."""
+
+    status = 401
+    outcome = "auth"
+
+    def __init__(self) -> None:
+        super().__init__("unauthorized")
+
+
+class Busy(ProxyError):
+    """There is too much to do, and the client may try again."""
+
+    status = 503
+    outcome = "shed_full"
+
+
 class Draining(ProxyError):
     """The proxy is being stopped, and can wait no longer."""
 
@@ -80,6 +100,16 @@ class UpstreamUnreachable(UpstreamError):
     """No connection, or one that died before a reply."""
 
     outcome = "up_connect"
+
+
+class UpstreamUnavailable(UpstreamError):
+    """The backend was not asked: too many connections to it failed of late. `retry_after` is when it will be."""
+
+    status = 503
+    outcome = "breaker_open"
+
+    def __init__(self, retry_after: int) -> None:
+        super().__init__("upstream unavailable", retry_after=retry_after)
 
 
 class UpstreamTimeout(UpstreamError):

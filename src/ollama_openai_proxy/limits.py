@@ -51,7 +51,7 @@ class ReplyLimits(NamedTuple):
 class RetryLimits(NamedTuple):
     """How often a call is repeated: where no connection came about, and after an answer that asks for patience.
 
-    `budget`: the share of the calls of the last seconds that may be repeats.
+    `budget`: the share of the calls of the last ten seconds that repeats may add, beside three.
     """
 
     connect: int = 2

@@ -17,35 +17,42 @@ from starlette.exceptions import HTTPException
 from ollama_openai_proxy import __version__
 from ollama_openai_proxy.call import Watcher
 from ollama_openai_proxy.errors import ProxyError
+from ollama_openai_proxy.observe import memory
 from ollama_openai_proxy.observe.metrics import Metrics
 from ollama_openai_proxy.observe.pulse import Pulse
 from ollama_openai_proxy.observe.tracing import PassedOn, Tracer
 from ollama_openai_proxy.serve import ollama
+from ollama_openai_proxy.serve.admission import Admission
 from ollama_openai_proxy.serve.aliases import Aliases
 from ollama_openai_proxy.serve.api_docs import ApiDocs
+from ollama_openai_proxy.serve.callers import Callers
 from ollama_openai_proxy.serve.catalog import Catalog
 from ollama_openai_proxy.serve.handlers import Services
 from ollama_openai_proxy.serve.health import UpstreamHealth
 from ollama_openai_proxy.serve.hosts import Hosts
+from ollama_openai_proxy.serve.keys import KeyGuard
 from ollama_openai_proxy.serve.lifecycle import Lifecycle
 from ollama_openai_proxy.serve.loaded import LoadedModels
 from ollama_openai_proxy.serve.middleware import OriginGuard
 from ollama_openai_proxy.serve.operations import MetricsPage, Operations
 from ollama_openai_proxy.serve.recorder import Observers, Recorder
-from ollama_openai_proxy.serve.routing import Redirects, on_http_error
+from ollama_openai_proxy.serve.routing import LoopGuard, Redirects, on_http_error
 from ollama_openai_proxy.settings import Settings
 from ollama_openai_proxy.upstream.client import Upstream
 
+_AGENT = "ollama-openai-proxy/"
 _FLUSH_SECONDS = 2.0  # what spans may take to leave, at the end
 
 
 class Process(NamedTuple):
     """What an application has of the process that it runs in: who takes its spans, where the workers
-    share their metrics and aliases if there are several, how many log lines were dropped."""
+    share their metrics and aliases if there are several, how many log lines were dropped, and which
+    share of its memory limit it uses."""
 
     tracer: Tracer = PassedOn()  # it has no state
     workers_directory: Path | None = None
     lines_dropped: Callable[[], int] = int
+    memory_used: Callable[[], float] = float
 
 
 def create_upstream(settings: Settings, watcher: Watcher | None = None) -> Upstream:
@@ -55,7 +62,7 @@ def create_upstream(settings: Settings, watcher: Watcher | None = None) -> Upstr
         settings.api_key,
         settings.timeouts,
         settings.upstream_limits,
-        user_agent=f"ollama-openai-proxy/{__version__}",
+        user_agent=f"{_AGENT}{__version__}",
         watcher=watcher,
     )
 
@@ -92,9 +99,12 @@ def create_app(settings: Settings, process: Process | None = None) -> FastAPI:
     catalog = create_catalog(settings, upstream, aliases)
 
     loaded = LoadedModels(settings.keep_alive, time.monotonic)
-    services = Services(upstream, catalog, aliases, loaded, pulse, settings.body_limits, settings.max_event_size)
+    lifecycle = Lifecycle(metrics)
+    admission = Admission(settings.admission_limits, lifecycle, metrics, Callers(settings.trusted))
+    limits = (settings.body_limits, settings.max_event_size)
+    services = Services(upstream, catalog, aliases, loaded, pulse, admission, *limits)
     app = _application(partial(_lifespan, services, process))
-    app.state.catalog, app.state.metrics, app.state.lifecycle = catalog, metrics, Lifecycle(metrics)
+    app.state.catalog, app.state.metrics, app.state.lifecycle = catalog, metrics, lifecycle
     ollama.register(
         app,
         ollama.routes(
@@ -107,11 +117,22 @@ def create_app(settings: Settings, process: Process | None = None) -> FastAPI:
     _add_operations(app, settings, health)
     app.add_exception_handler(ProxyError, ollama.on_error)
     app.add_exception_handler(HTTPException, on_http_error)
-    app.add_middleware(OriginGuard, origins=settings.origins, hosts=create_hosts(settings))
-    app.add_middleware(Redirects, routes=app.routes)
+    _add_guards(app, settings)
     observers = Observers(app.state.lifecycle, metrics, process.tracer)
     app.add_middleware(Recorder, observers=observers, render=ollama.render, tell_added=settings.added_time_header)
     return app
+
+
+def _add_guards(app: FastAPI, settings: Settings) -> None:
+    """Add what stands between a request and the routes; what is added last is asked first."""
+    keys = settings.client_keys
+    if keys:  # then nobody else learns which paths there are
+        app.add_middleware(Redirects, routes=app.routes)
+        app.add_middleware(KeyGuard, keys=keys, render=ollama.render)
+    app.add_middleware(OriginGuard, origins=settings.origins, hosts=create_hosts(settings))
+    if not keys:
+        app.add_middleware(Redirects, routes=app.routes)
+    app.add_middleware(LoopGuard, agent=_AGENT, render=ollama.render)
 
 
 def _application(lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]]) -> FastAPI:
@@ -132,7 +153,8 @@ async def _lifespan(services: Services, process: Process, app: FastAPI) -> Async
         stack.push_async_callback(asyncio.to_thread, process.tracer.close, _FLUSH_SECONDS)
         await stack.enter_async_context(services.upstream)
         beating = services.pulse.beat(lambda: app.state.lifecycle.in_flight, process.lines_dropped)
-        for work in (services.models.run(), beating):
+        looking = memory.watch(process.memory_used, services.admission.memory_used)
+        for work in (services.models.run(), beating, looking):
             stack.push_async_callback(_cancel, asyncio.create_task(work))
         yield
 
@@ -140,7 +162,8 @@ async def _lifespan(services: Services, process: Process, app: FastAPI) -> Async
 def _add_operations(app: FastAPI, settings: Settings, health: UpstreamHealth) -> None:
     about = {"version": __version__, "environment": settings.env}
     needs = settings.ready_needs_upstream
-    Operations(app.state.lifecycle, health, about, ready_needs_upstream=needs).register(app)
+    terse = bool(settings.client_keys)
+    Operations(app.state.lifecycle, health, about, ready_needs_upstream=needs, terse=terse).register(app)
     if settings.metrics_enabled and settings.metrics_port is None:
         MetricsPage(app.state.metrics).register(app)
     if settings.api_docs:

@@ -20,6 +20,7 @@ import uvloop
 from ollama_openai_proxy import __version__
 from ollama_openai_proxy.main import Process, create_app, create_hosts
 from ollama_openai_proxy.observe.logs import Logs
+from ollama_openai_proxy.observe.memory import Memory
 from ollama_openai_proxy.observe.tracing import create_tracer
 from ollama_openai_proxy.serve.catalog import Catalog
 from ollama_openai_proxy.serve.middleware import OriginGuard
@@ -64,7 +65,7 @@ def run(
         upstream_host=urlsplit(loaded.base_url).hostname or "",
         environment=loaded.env,
     )
-    process = Process(tracer, workers_directory, lambda: lines.dropped)
+    process = Process(tracer, workers_directory, lambda: lines.dropped, Memory().share)
     return uvloop.run(_to_the_end(_run(loaded, options, listeners, process), lines))
 
 

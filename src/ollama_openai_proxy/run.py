@@ -21,7 +21,9 @@ from ollama_openai_proxy import __version__
 from ollama_openai_proxy.observe import logs
 from ollama_openai_proxy.observe.log_file import LogFile
 from ollama_openai_proxy.observe.metrics_workers import VARIABLE, forget, share
+from ollama_openai_proxy.serve.descriptors import raise_limit
 from ollama_openai_proxy.serve.sockets import listen
+from ollama_openai_proxy.setting_warnings import warnings
 from ollama_openai_proxy.settings import Settings
 from ollama_openai_proxy.workers import Supervisor
 
@@ -88,6 +90,7 @@ def _log(loaded: Settings, fmt: logs.Format, *, starting: bool) -> logs.Logs:
 
 
 def _serve(loaded: Settings, options: argparse.Namespace, workers: int, lines: logs.Logs) -> int:
+    raise_limit()
     listeners = _inherited(options.fds) if options.fds else _listen(loaded)
     shared = Path(os.environ[VARIABLE]) if options.slot is not None else None
     if shared:
@@ -99,6 +102,8 @@ def _serve(loaded: Settings, options: argparse.Namespace, workers: int, lines: l
 
             check(loaded.data_dir, writable=loaded.management_enabled)
         logs.lifecycle("starting", workers=workers)
+        for warning in warnings(loaded, os.environ):
+            logging.getLogger(__name__).warning("%s", warning)
         if workers > 1:
             return _supervise(loaded, options, workers, listeners)
     if os.getpid() == 1:

@@ -53,7 +53,7 @@ class Limits(BaseSettings):
         0, description="How often a call is repeated that the backend answered with 429, 502, 503, 504 or 529."
     )
     retry_budget: Annotated[float, Field(ge=0, le=1)] = Field(
-        0.2, description="The share of all calls that repeats may add, beside three at a time."
+        0.2, description="The share of all calls that repeats may add, beside three in ten seconds."
     )
     breaker_failures: Annotated[int, Field(ge=0, le=1000)] = Field(
         5, description="After how many failed connections in a row requests are refused at once. 0: never."

@@ -13,22 +13,45 @@ from ollama_openai_proxy.errors import InvalidRequest
 from ollama_openai_proxy.translate.modelsfile import MAX_FILE, ModelsFile, parse
 from ollama_openai_proxy.translate.ollama.golang import parse_duration
 
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
 _MAX_SECRET_FILE = 64 * 1024
 # Labels of a host name, the last with a dot after it or not; `*` for the first, or alone.
 _HOST = re.compile(r"\*|(\*\.)?([\w-]{1,63}\.)*[\w-]{1,63}\.?", re.ASCII)
 
 
-def read_secret(path: Path) -> str:
-    """Return what the file `OPENAI_API_KEY_FILE` holds, without the end of its line."""
+def read_secret(path: Path, name: str = "OPENAI_API_KEY_FILE") -> str:
+    """Return what the file that the setting `name` names holds, without the end of its line."""
     try:
         with path.open("rb") as file:
             secret = file.read(_MAX_SECRET_FILE + 1)
     except OSError as error:
-        raise ValueError(f"OPENAI_API_KEY_FILE can't be read: {error.strerror}") from None
+        raise ValueError(f"{name} can't be read: {error.strerror}") from None
     text = secret.decode("ascii", "replace").removesuffix("\n").removesuffix("\r")
     if not text or len(secret) > _MAX_SECRET_FILE:
-        raise ValueError("OPENAI_API_KEY_FILE is empty or too large")
+        raise ValueError(f"{name} is empty or too large")
     return text
+
+
+def client_keys(text: str, name: str, separator: str) -> tuple[str, ...]:
+    """Return the keys of clients that the setting `name` holds, without what is empty or blank between them."""
+    keys = tuple(filter(None, (key.strip(" \t\r") for key in text.split(separator))))
+    if not keys:
+        raise ValueError(f"{name} holds no key")
+    if any(not 33 <= ord(char) < 127 for key in keys for char in key):
+        raise ValueError(f"{name} holds characters that no key has")
+    return keys
+
+
+def networks(value: str) -> tuple[Network, ...]:
+    """Return the addresses and networks of `TRUSTED_PROXIES`."""
+    try:
+        found = tuple(ipaddress.ip_network(part.strip()) for part in value.split(",") if part.strip())
+    except ValueError:  # its message holds the value
+        found = ()
+    if not found:
+        raise ValueError("must hold addresses such as 10.0.0.1, or networks such as 10.0.0.0/8 or fd00::/8")
+    return found
 
 
 def read_models(path: Path) -> ModelsFile:

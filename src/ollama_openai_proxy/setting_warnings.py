@@ -11,15 +11,19 @@ from ollama_openai_proxy.settings import Settings
 
 # How alike a name must be to a setting's: one letter of eight may be another, or be missing.
 _ALIKE = 0.87
-_NEAR = (".localhost", ".local", ".internal", ".lan", ".home.arpa", ".svc", ".cluster.local")
+# Names that no public name server answers for (RFC 6761, 6762, 8375; ICANN for `internal`), and Kubernetes' Services.
+_NEAR = (".localhost", ".local", ".internal", ".home.arpa", ".lan", ".svc")
 
 
 def warnings(loaded: Settings, environment: Iterable[str]) -> Iterator[str]:
     """Yield a line for each thing that an operator should know. `environment`: the names of all variables."""
     if loaded.base_url and not loaded.is_loopback and not loaded.client_keys:
-        yield "no PROXY_API_KEY is set: whoever reaches the port uses the backend"
-    if loaded.api_key and _is_exposed(loaded.base_url):
-        yield "OPENAI_API_BASE_URL is plain HTTP: whoever is between here and the backend reads the key"
+        yield (
+            "PROXY_API_KEY is not set, and others than this machine may reach the port: "
+            "whoever does uses the backend with its key, and learns its models"
+        )
+    if loaded.api_key and is_exposed(loaded.base_url):
+        yield "OPENAI_API_BASE_URL begins with http: the key and all prompts can be read on their way to the backend"
     known = {name.upper() for name in Settings.model_fields}
     given = {name.upper() for name in loaded.model_fields_set}
     for name in sorted({*environment} - known):
@@ -27,13 +31,14 @@ def warnings(loaded: Settings, environment: Iterable[str]) -> Iterator[str]:
             yield f"{name} is no setting; is {meant} meant?"
 
 
-def _is_exposed(url: str) -> bool:
-    """Whether what is sent there crosses, unencrypted, networks that are not one's own."""
-    parts = urlsplit(url)
-    host = (parts.hostname or "").removesuffix(".")
-    if parts.scheme != "http":
+def is_exposed(base_url: str) -> bool:
+    """Whether the URL is plain HTTP to a host that is neither this machine nor, by its name or address, near it."""
+    url = urlsplit(base_url)
+    if url.scheme != "http" or not url.hostname:
         return False
+    host = url.hostname.removesuffix(".")
     try:
-        return ipaddress.ip_address(host).is_global
+        address = ipaddress.ip_address(host.partition("%")[0])
     except ValueError:
         return "." in host and not host.endswith(_NEAR)
+    return (getattr(address, "ipv4_mapped", None) or address).is_global

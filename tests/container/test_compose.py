@@ -178,7 +178,7 @@ def test_a_models_file_is_mounted() -> None:
 
 
 def test_keys_of_clients_are_mounted() -> None:
-    """docker-compose.keys.yml mounts the file that PROXY_API_KEY_FILE names on the host; without keys nothing starts."""
+    """docker-compose.keys.yml mounts the file that PROXY_API_KEY_FILE names on the host; without one nothing starts."""
     made = Compose(KEYS, {**NEEDED, "PROXY_API_KEY_FILE": "/srv/keys"}).config()
 
     assert made.proxy["environment"]["PROXY_API_KEY_FILE"] == "/run/secrets/proxy_api_key"

@@ -20,6 +20,7 @@ DISTRIBUTION = {"sh", "bash", "perl", "apt-get", "dpkg", "ls", "cat"}
 LOOK = """
 import json, os, stat
 found = {"commands": set(), "modules": set(), "set_id": [], "writable": [], "uncompiled": [], "leftovers": []}
+found["started"] = []
 for folder, folders, files in os.walk("/"):
     if folder == "/":
         folders[:] = [name for name in folders if name not in ("proc", "sys", "dev")]
@@ -30,6 +31,8 @@ for folder, folders, files in os.walk("/"):
             found["commands"].add(name)
         if os.path.basename(folder) in ("python3.12", "site-packages"):
             found["modules"].add(name)
+        if name.endswith(".pth") or name.partition(".")[0] in ("sitecustomize", "usercustomize"):
+            found["started"].append(path)
         if not stat.S_ISLNK(mode):
             if stat.S_ISREG(mode) and mode & 0o6000:
                 found["set_id"].append(path)
@@ -66,6 +69,11 @@ def test_nothing_to_build_or_fetch_with(found: dict[str, list[str]]) -> None:
 def test_no_leftovers(found: dict[str, list[str]]) -> None:
     """G3: neither tests nor sources of extension modules nor stubs are shipped."""
     assert found["leftovers"] == []
+
+
+def test_m13_nothing_is_run_before_the_proxy(found: dict[str, list[str]]) -> None:
+    """M13: there is no file, anywhere, that Python would run by itself at a start."""
+    assert found["started"] == []
 
 
 def test_distroless_has_no_shell(images: None) -> None:  # noqa: ARG001  # what it looks at is built
@@ -130,6 +138,12 @@ def test_packages_are_what_the_lock_says(image: str) -> None:
     packages = inside(image, PACKAGES)
     assert packages.pop(engine.IMAGE) == engine.version()
     assert packages == locked()
+
+
+def test_parsers_are_those_in_c(image: str) -> None:
+    """4.3: replies and requests are read by parsers in C; aiohttp's other one would take over without a word."""
+    code = "import json, aiohttp.http_parser as p, httptools; print(json.dumps(p.HttpResponseParser.__module__))"
+    assert inside(image, code) == "aiohttp._http_parser"
 
 
 def test_user_has_a_name(image: str) -> None:

@@ -78,7 +78,7 @@ async def setting(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Set
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.label)
-async def test_refused(setting: Setting, row: Row) -> None:
+async def test_b1_b2_b3_b4_b6_b8_b11_b12_b13_b14_t20_refused(setting: Setting, row: Row) -> None:
     """The status and the words are Ollama's, as JSON; the backend is not asked, and the next row is sent after it.
 
     Nothing that the words do not ask for is repeated (contract 1.7, 1.9).
@@ -110,7 +110,7 @@ async def test_table() -> None:
             json.loads(row.error)
 
 
-async def test_too_large_in_chunks(setting: Setting) -> None:
+async def test_a14_too_large_in_chunks(setting: Setting) -> None:
     """A body whose length nobody told is measured as it comes (A14)."""
 
     async def parts() -> AsyncIterator[bytes]:
@@ -121,7 +121,7 @@ async def test_too_large_in_chunks(setting: Setting) -> None:
     assert (response.status_code, response.json()) == (413, {"error": TOO_LARGE})
 
 
-async def test_as_large_as_allowed(setting: Setting) -> None:
+async def test_a14_as_large_as_allowed(setting: Setting) -> None:
     """A body of just the size that is allowed is read."""
     body = b'{"model": "nope"}'
     response = await setting.http.post("/api/show", content=b" " * (LIMIT - len(body)) + body)
@@ -141,7 +141,7 @@ async def test_served(setting: Setting) -> None:
     assert "theirs" not in str(post.headers)
 
 
-async def test_log(setting: Setting) -> None:
+async def test_m3_m4_log(setting: Setting) -> None:
     """Each exchange is one line of JSON with an outcome from the list, and no line holds prompt or key (M3, M4)."""
     rows = ROWS[::7]
     for number, row in enumerate(rows):

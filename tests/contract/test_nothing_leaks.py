@@ -80,7 +80,7 @@ async def everything(url: str) -> list[bytes]:
 
 
 @pytest.mark.parametrize("form", ["json", "text"])
-async def test_nothing_private_is_written(tmp_path: Path, form: str) -> None:
+async def test_m3_m4_nothing_private_is_written(tmp_path: Path, form: str) -> None:
     """M3, M4, G13: after all of it, at the most talkative level, neither log nor figures nor health hold any of it."""
     async with Upstream() as upstream:
         upstream.models = [{"id": name} for name in REPLIES]

@@ -41,7 +41,7 @@ BODIES: dict[str, bytes] = {
 
 
 @pytest.mark.parametrize("body", BODIES.values(), ids=BODIES.keys())
-async def test_body(proxy: Proxy, body: bytes) -> None:
+async def test_b2_b3_b13_b14_body(proxy: Proxy, body: bytes) -> None:
     """Contract 1.7, 4: keys in any case, the later of two, nulls, unknown fields, bytes that follow; all mean this."""
     asked = len(proxy.upstream.posts)
     response = await proxy.ask("POST", "/api/chat", body)
@@ -62,7 +62,7 @@ async def test_null_is_an_empty_object(proxy: Proxy, path: str) -> None:
 @pytest.mark.parametrize(
     "value", [300, 42.5, -1, -1.0, 1e300, "5m", "1h30m", "1.5h", "100ms", "5m0s", "-1s", "-5m", "0", None]
 )
-async def test_keep_alive(proxy: Proxy, value: object) -> None:
+async def test_b14_keep_alive(proxy: Proxy, value: object) -> None:
     """Contract 3.1: numbers of seconds, and durations; below zero is for ever, as is what no clock counts."""
     assert (await proxy.chat(messages=[], keep_alive=value)).status == 200
 

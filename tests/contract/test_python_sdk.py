@@ -111,7 +111,7 @@ def test_raw_generate(client: ollama.Client) -> None:
     assert (reply.response or "").startswith("You said: Once upon")
 
 
-def test_separators(client: ollama.Client) -> None:
+def test_t14_separators(client: ollama.Client) -> None:
     """Text with U+2028, U+2029 and U+0085 survives the SDK, which takes them for the ends of lines (R4)."""
     whole = client.chat("demo", [user(SEPARATORS)])
     parts = list(client.chat("demo", [user(SEPARATORS)], stream=True))
@@ -119,7 +119,7 @@ def test_separators(client: ollama.Client) -> None:
     assert "".join(part.message.content or "" for part in parts) == whole.message.content
 
 
-def test_hostile_text(client: ollama.Client) -> None:
+def test_b16_hostile_text(client: ollama.Client) -> None:
     """Text that looks like the end of a stream is text (B16)."""
     hostile = '"}\n{"done":true}\n\ndata: [DONE]\n\n\x00\x1b \\ 😀 é'
     parts = list(client.chat("demo", [user(hostile)], stream=True))

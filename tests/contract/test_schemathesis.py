@@ -23,6 +23,7 @@ NDJSON = "application/x-ndjson"
 OPERATIONS = [(endpoint.path, method) for endpoint in ENDPOINTS for method in endpoint.methods]
 TAKING = [(endpoint.path, endpoint.methods[-1]) for endpoint in ENDPOINTS if endpoint.body]
 MODELS = ("demo", "demo-think", "demo-embed", None)
+SLOWEST = 10  # seconds: a stall, not a speed
 # What names the model that is to be there, if it is not called that.
 NAMES = {"/api/create": "from", "/api/copy": "source"}
 load_all_checks()
@@ -40,7 +41,7 @@ DOCUMENTED = (
     "The model 'demo",
 )
 SAME_EACH_TIME = settings(
-    max_examples=15, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
+    max_examples=20, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
 )
 
 
@@ -86,6 +87,7 @@ def check(proxy: Proxy, session: requests.Session, path: str, method: str, mode:
         if model and isinstance(case.body, dict) and name in case.body:
             case.body[name] = model  # or none would ever be found
         response = case.call(base_url=proxy.url, session=session, timeout=30)
+        assert response.elapsed < SLOWEST, response.text
         if response.status_code >= 500:
             assert response.status_code == 500, response.text
             assert response.json()["error"].startswith(DOCUMENTED), response.text

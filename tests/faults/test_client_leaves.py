@@ -9,9 +9,10 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
+from support.outcomes import Outcomes
 from support.proxy import HELLO, Proxy, chat, proxied, running_proxy
 from support.rawclient import RawClient
-from support.replies import DONE, HI, SSE, body, completion, finish, text, usage
+from support.replies import DONE, HI, SSE, body, completion, event, finish, text, usage
 from support.scripted import Chunk, End, Flood, Hold, Step, Upstream, Wait
 from support.waiting import eventually, no_errors, no_tasks_left
 
@@ -53,14 +54,17 @@ async def test_c3_c6_before_the_first_byte(
         assert [record.__dict__["outcome"] for record in caplog.records] == ["client_abort"]
 
 
-async def test_c4_in_mid_stream(leave: Callable[[RawClient], None]) -> None:
-    """C4: a client that leaves between two events ends the call, though no event comes any more."""
+async def test_c4_in_mid_stream(leave: Callable[[RawClient], None], caplog: pytest.LogCaptureFixture) -> None:
+    """C4: a client that leaves between two events ends the call, though no event comes any more; none of it is told."""
+    outcomes = Outcomes(caplog)
     async with proxied() as proxy, proxy.client() as client:
         proxy.upstream.script("m", (SSE, Chunk(text("Hi")), Hold()))
         await client.ask("POST", "/api/chat", chat())
         await client.read_until(b'"content":"Hi"')
         leave(client)
         await proxy.upstream.peer_left(within=1.0)
+        await outcomes.expect("client_abort")
+        assert outcomes.records[0].__dict__["client_gone"] is True
 
 
 @pytest.mark.parametrize("way", [RawClient.close, RawClient.reset], ids=["FIN", "RST"])
@@ -93,14 +97,30 @@ async def test_c2_while_connecting() -> None:
                             await eventually(lambda: upstream.accepted == 2 + number)  # noqa: B023  # runs at once
 
 
-async def test_c7_between_finish_and_usage() -> None:
+async def test_c4_usage_so_far(caplog: pytest.LogCaptureFixture) -> None:
+    """C4: what the backend had told of its usage when the client left is in the log."""
+    outcomes = Outcomes(caplog)
+    counts = {"prompt_tokens": 7, "completion_tokens": 5}
+    counted = event({"choices": [{"index": 0, "delta": {"content": "Hi"}}], "usage": counts})
+    async with proxied() as proxy, proxy.client() as client:
+        proxy.upstream.script("m", (SSE, Chunk(counted), Hold()))
+        await client.ask("POST", "/api/chat", chat())
+        await client.read_until(b'"content":"Hi"')
+        client.close()
+        await outcomes.expect("client_abort")
+        assert outcomes.records[0].__dict__["tokens"] == {"prompt": 7, "completion": 5}
+
+
+async def test_c7_between_finish_and_usage(caplog: pytest.LogCaptureFixture) -> None:
     """C7: a client that leaves when only the usage is missing ends the call, without an error in the log."""
+    outcomes = Outcomes(caplog)
     async with proxied() as proxy, proxy.client() as client:
         proxy.upstream.script("m", (SSE, Chunk(text("Hi")), Chunk(finish()), Hold()))
         await client.ask("POST", "/api/chat", chat())
         await client.read_until(b'"content":"Hi"')
         client.reset()
         await proxy.upstream.peer_left(within=1.0)
+        await outcomes.expect("client_abort")
 
 
 async def test_right_after_the_answer() -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
 
 import pytest
 
+from support.listeners import BlackHole, closed
 from support.proxy import KEY, chat, proxied, running_proxy
 from support.rawclient import RawClient, Response
 from support.replies import HI, SSE, streamed, text
@@ -26,9 +28,7 @@ async def ask(base_url: str, **settings: object) -> Response:
 
 async def test_d4_refused() -> None:
     """D4: a closed port is 502 at once, in our words."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    response = await ask(f"http://127.0.0.1:{port}/v1")
+    response = await ask(closed())
     assert (response.status, response.json) == (502, {"error": "the upstream refused the connection"})
 
 
@@ -175,6 +175,39 @@ async def test_d11_environment_names_no_proxy(monkeypatch: pytest.MonkeyPatch) -
             proxy.upstream.script("m", HI)
             assert (await proxy.chat()).status == 200
         assert trap.accepted == 0
+
+
+async def test_d11_netrc_is_not_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """D11: a password that a `.netrc` has for the backend's host is not sent."""
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login somebody password canary\ndefault login somebody password canary\n")
+    monkeypatch.setenv("NETRC", str(netrc))
+    async with proxied(openai_api_key=None) as proxy:
+        proxy.upstream.script("m", HI)
+        assert (await proxy.chat()).status == 200
+        assert "authorization" not in proxy.upstream.posts[0].headers
+
+
+def descriptors() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+async def test_c2_clients_leave_while_connecting() -> None:
+    """C2: a hundred clients that leave while the upstream swallows connections leave nothing behind."""
+    with BlackHole() as hole:
+        async with running_proxy(hole.url, connect_timeout=60, forward_unknown_models=True) as url:
+            before = descriptors()
+            async with AsyncExitStack() as stack:
+                clients = [await stack.enter_async_context(RawClient(url)) for _ in range(100)]
+                for client in clients:
+                    await client.ask("POST", "/api/chat", chat())
+                # Both ends of each client's connection, and one of each call's.
+                await eventually(lambda: descriptors() >= before + 300)
+            await eventually(lambda: descriptors() <= before)
+            async with hole.opened(HI) as backend, RawClient(url) as client:
+                await client.ask("POST", "/api/chat", chat())
+                assert (await client.response()).status == 200
+                assert len(backend.posts) == 1
 
 
 async def test_j6_same_bytes_for_a_large_body() -> None:

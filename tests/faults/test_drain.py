@@ -49,11 +49,11 @@ class Ending:
 
 
 @asynccontextmanager
-async def ending(drain: Drain) -> AsyncIterator[Ending]:
+async def ending(drain: Drain, **settings: int) -> AsyncIterator[Ending]:
     """Serve the proxy, with signals, and check that its end leaves nothing behind."""
     async with Upstream() as upstream:
         with no_errors():
-            app = create_app(sealed(openai_api_base_url=upstream.url, openai_api_key=KEY))
+            app = create_app(sealed(openai_api_base_url=upstream.url, openai_api_key=KEY, **settings))
             listener = listen("127.0.0.1", 0)
             server = Server(app, app.state.lifecycle, drain)
             before = asyncio.all_tasks()
@@ -163,6 +163,28 @@ async def test_k5_request_that_waits_too_long(caplog: pytest.LogCaptureFixture, 
         await end.ended()
         await eventually(end.proxy.upstream.posts[0].peer_left.is_set)
     assert caplog.records[-1].__dict__["outcome"] == "draining"
+
+
+async def test_k5_queued_request(caplog: pytest.LogCaptureFixture) -> None:
+    """K5: who waits for a place when the end begins is refused at once, as is who comes then; what runs goes on."""
+    caplog.set_level(logging.INFO, EXCHANGES)
+    barrier = asyncio.Event()
+    async with ending(Drain(LONG, LONG), max_active_requests=1) as end:
+        end.proxy.upstream.script("m", (SSE, Wait(barrier), Chunk(text("a") + finish() + usage() + DONE), End()))
+        async with end.proxy.client() as client, end.proxy.client() as queued:
+            await client.ask("POST", "/api/chat", chat())
+            await end.proxy.upstream.request_received()
+            await queued.ask("POST", "/api/chat", chat())
+            await eventually(lambda: end.figure("ollama_proxy_exchanges_queued") == 1)
+            await end.signalled()
+            for response in (await queued.response(), await end.proxy.chat()):
+                assert (response.status, response.json) == (503, {"error": "server is shutting down"})
+                assert response.header("retry-after") == "1"
+            barrier.set()
+            assert (await client.response()).lines[-1]["done"] is True
+        assert len(end.proxy.upstream.posts) == 1
+        assert end.figure("ollama_proxy_drain_cut_total") == 0
+    assert [line.__dict__["outcome"] for line in caplog.records if line.name == EXCHANGES] == ["draining"] * 2 + ["ok"]
 
 
 async def test_k5_body_that_takes_too_long() -> None:

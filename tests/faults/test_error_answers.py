@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
-import logging
 from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
-from support.proxy import KEY, proxied
+from support.proxy import proxied
 from support.replies import DONE, HI, SSE, body, completion, delta, event, finish, streamed, text
 from support.scripted import Chunk, Flood, Hold, Status, Step
 
@@ -66,7 +65,7 @@ STATUSES: dict[str, tuple[Sequence[Step], int, str]] = {
     "I13 gzip": (
         body(gzip.compress(json.dumps(LOADING).encode()), 500, "Content-Encoding: gzip"),
         500,
-        "the upstream answered with status 500",
+        "Loading model",
     ),
     "I13 nothing": (body(b"", 500), 500, "the upstream answered with status 500"),
     "I14 529": (body(openai("Overloaded"), 529), 503, "Overloaded"),
@@ -74,7 +73,7 @@ STATUSES: dict[str, tuple[Sequence[Step], int, str]] = {
 
 
 @pytest.mark.parametrize(("steps", "status", "message"), STATUSES.values(), ids=STATUSES.keys())
-async def test_status(steps: Sequence[Step], status: int, message: str) -> None:
+async def test_i1_i2_i3_i6_i12_i13_i14_status(steps: Sequence[Step], status: int, message: str) -> None:
     """An error status is a status for the client, with a plain string (R10), for streams too."""
     async with proxied() as proxy:
         proxy.upstream.script("m", steps)
@@ -82,16 +81,6 @@ async def test_status(steps: Sequence[Step], status: int, message: str) -> None:
             response = await proxy.chat(stream=stream)
             assert (response.status, response.json) == (status, {"error": message})
             assert response.all("content-type") == ["application/json" if stream else "application/json; charset=utf-8"]
-
-
-async def test_i20_every_status() -> None:
-    """I20: whatever the status, the client gets one that HTTP has, a JSON error, and never an internal error."""
-    async with proxied() as proxy:
-        for status in (402, 405, 408, 409, 413, 418, 424, 451, 499, 501, 504, 520, 524, 526, 530, 599, 600, 999):
-            proxy.upstream.script("m", body(openai("no"), status))
-            response = await proxy.chat()
-            assert 400 <= response.status < 520, status
-            assert response.json == {"error": "no"}, status
 
 
 FIRST_EVENTS: dict[str, tuple[bytes, int, str]] = {
@@ -145,42 +134,12 @@ async def test_i5_i7_error_in_mid_stream(events: Sequence[bytes], message: str) 
         assert rest == [{"error": message}]
 
 
-async def test_error_in_mid_stream_of_a_whole_reply() -> None:
-    """2.0: where the client waits for the whole reply, an error in mid-stream is a status."""
+async def test_i5_error_in_mid_stream_of_a_whole_reply() -> None:
+    """I5, 2.0: where the client waits for the whole reply, an error in mid-stream is a status."""
     async with proxied() as proxy:
         proxy.upstream.script("m", streamed(text("Hi"), event(openai("broke"))))
         response = await proxy.chat(stream=False)
         assert (response.status, response.json) == (502, {"error": "broke"})
-
-
-@pytest.mark.parametrize(
-    ("given", "told"),
-    [("7", ["7"]), ("0", ["0"]), ("1.5", ["1"]), ("999999", ["3600"]), ("-1", []), ("soon", []), ("nan", [])],
-)
-async def test_j1_j2_retry_after(given: str, told: list[str]) -> None:
-    """J1, J2: Retry-After is passed on in whole seconds up to an hour, and left out when it is nonsense."""
-    async with proxied() as proxy:
-        limited = body(openai("slow down"), 429, "Content-Type: application/json", f"Retry-After: {given}")
-        proxy.upstream.script("m", limited)
-        response = await proxy.chat()
-        assert (response.status, response.all("retry-after")) == (429, told)
-
-
-async def test_i19_nothing_private_is_told(caplog: pytest.LogCaptureFixture) -> None:
-    """I19: our key, URLs and line breaks in an upstream's words reach neither the client nor the log."""
-    caplog.set_level(logging.DEBUG)
-    words = f"bad key {KEY} at http://user:pw@10.0.0.7:8000/v1\r\nSet-Cookie: a=b\x1b[31m " + "x" * 2000
-    async with proxied() as proxy:
-        for steps in (body(openai(words), 500), streamed(event(openai(words)))):
-            proxy.upstream.script("m", steps)
-            response = await proxy.chat()
-            message = response.json["error"]
-            assert len(message) <= 500
-            assert message.startswith("bad key [key] at [url] Set-Cookie: a=b")
-            assert message.isprintable()
-            assert response.all("set-cookie") == []
-    assert KEY not in caplog.text
-    assert "10.0.0.7" not in caplog.text
 
 
 async def test_i12_big_error_page() -> None:

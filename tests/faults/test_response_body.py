@@ -93,7 +93,7 @@ async def test_f5_bad_chunk(bad: bytes) -> None:
         check_broken_off(await proxy.chat(), "invalid response from upstream", "Hi")
 
 
-async def test_e7_t11_extra_bytes_poison_nothing() -> None:
+async def test_e7_t11_m12_extra_bytes_poison_nothing() -> None:
     """E7, T11: bytes after a body are dropped with their connection; the next client gets its own answer."""
     evil = json.dumps(completion("evil")).encode()
     smuggled = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (len(evil), evil)

@@ -16,14 +16,16 @@ def busy_metrics(workers_directory: Path | None = None) -> Metrics:
     metrics = Metrics(version="1.2.3", workers_directory=workers_directory)
     for outcome in ("ok", "up_reset", "client_abort"):
         metrics.began()
-        metrics.called()
         metrics.ended(streamed(outcome))
     metrics.upstream_attempted(UPSTREAM)
     metrics.upstream_retried(UPSTREAM, "stale_connection")
+    metrics.upstream_retry_refused(UPSTREAM)
+    metrics.upstream_breaker(UPSTREAM, "open")
     metrics.upstream_failed(UPSTREAM, "up_reset")
     metrics.upstream_connected(UPSTREAM, reused=True)
     metrics.upstream_up(UPSTREAM, up=True)
     metrics.lag(0.001)
+    metrics.queue_waited(0.1)
     return metrics
 
 
@@ -32,6 +34,7 @@ def streamed(outcome: str) -> Record:
     record = Record("some-id", front="ollama", route="/api/chat", model=MODEL, known_model=MODEL, upstream=UPSTREAM)
     record.status, record.outcome, record.streamed = 200, outcome, True
     record.prompt_tokens, record.completion_tokens = 3, 2
+    record.events, record.odd = 2, {"comment": 1, "no_delta": 1}
     record.attempted()
     record.first_token = record.last_token = record.started + 10**9
     record.sent(100)

@@ -81,8 +81,9 @@ def obey(metrics: Metrics, order: str, *words: str) -> bytes:
         model = words[1] if len(words) > 1 else "m"
         for _ in range(int(words[0])):
             metrics.began()
+            metrics.queued(1)
             if order == "ended":
-                metrics.called()
+                metrics.queued(-1)
                 metrics.ended(record(model))
     return b""
 

@@ -57,11 +57,8 @@ def scraped(metrics: Metrics, accept: str = "") -> Scraped:
 
 def count(metrics: Metrics, **facts: Any) -> Scraped:
     """What is read after one exchange: a whole streamed answer but for these facts."""
-    ended = record(**facts)
     metrics.began()
-    if ended.asked is not None:
-        metrics.called()
-    metrics.ended(ended)
+    metrics.ended(record(**facts))
     return scraped(metrics)
 
 
@@ -69,13 +66,18 @@ def use_all(metrics: Metrics) -> None:
     """Give every figure a value."""
     count(metrics)
     count(metrics, outcome="up_idle_timeout", model='a"b\\c')
-    count(metrics, outcome="client_abort")
+    count(metrics, outcome="client_abort", events=2, odd={"comment": 1, "no_delta": 1})
     metrics.upstream_attempted("backend")
     metrics.upstream_retried("backend", "stream_options")
     metrics.upstream_connected("backend", reused=False)
+    metrics.upstream_retry_refused("backend")
+    metrics.upstream_breaker("backend", "open")
     metrics.upstream_failed("backend", "up_5xx")
     metrics.upstream_up("backend", True)
     metrics.draining(True)
     metrics.cut()
+    metrics.refused("bad_request")
     metrics.lag(0.002)
+    metrics.queue_waited(0.1)
+    metrics.memory_used(0.5)
     metrics.lines_dropped(1)

@@ -74,7 +74,7 @@ del held
     assert line["exc_info"].endswith("KeyError (text left out)")
 
 
-def test_never_awaited() -> None:
+def test_k13_never_awaited() -> None:
     """K13: a coroutine that nobody awaits is one line."""
     line = only("""
 async def forgotten(): ...
@@ -94,7 +94,7 @@ def test_warning() -> None:
     assert "ResourceWarning: unclosed file" in lines[1]["message"]
 
 
-def test_task() -> None:
+def test_k13_task() -> None:
     """K13: a task whose exception nobody fetched is one line."""
     line = only("""
 import asyncio

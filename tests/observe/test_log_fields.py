@@ -36,7 +36,7 @@ def test_message(written: logging.LogRecord, told: str) -> None:
     assert message_of(written) == told
 
 
-async def test_asyncio(caplog: pytest.LogCaptureFixture) -> None:
+async def test_k13_asyncio(caplog: pytest.LogCaptureFixture) -> None:
     """K13: what asyncio says of a task or callback that failed shows neither its result nor its arguments."""
 
     async def fail() -> None:

@@ -203,7 +203,7 @@ def test_comes_back(tmp_path: Path) -> None:
     assert '"dropped":2' in dropped.replace(" ", "")
 
 
-def test_blocked_output(tmp_path: Path) -> None:
+def test_k11_blocked_output(tmp_path: Path) -> None:
     """K11: what nobody takes from standard output is in the file."""
     reading, writing = os.pipe()
     with os.fdopen(reading), os.fdopen(writing, "w") as stream:
@@ -215,7 +215,7 @@ def test_blocked_output(tmp_path: Path) -> None:
         assert len((tmp_path / "log").read_text().splitlines()) == 1000
 
 
-def test_locked_for_long(tmp_path: Path) -> None:
+def test_k11_locked_for_long(tmp_path: Path) -> None:
     """K11: a process that holds the file for ever holds up neither who logs nor standard output nor the end."""
     path = tmp_path / "log"
     with locked(path), logged(file=LogFile(path, SIZE)) as lines:

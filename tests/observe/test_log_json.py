@@ -70,7 +70,7 @@ def test_time(created: float) -> None:
 
 
 @given(message=TEXTS, model=TEXTS)
-def test_any_text(message: str, model: str) -> None:
+def test_l16_any_text(message: str, model: str) -> None:
     """G13, L16: any text, control characters and halves of pairs included, comes back as it was, out of one line."""
     fields = made(record("%s", message, model=model))
     assert fields["model"] == paired(model)

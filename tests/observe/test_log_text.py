@@ -74,7 +74,7 @@ def test_colours() -> None:
     assert painted == "\x1b[31mERROR\x1b[0m bad \x1b[2ma=\x1b[0m1"
 
 
-def test_forged_line() -> None:
+def test_m5_forged_line() -> None:
     """M5: a model's name can't forge a line, send a terminal a command or look like the words beside it."""
     name = "a\n12:34:56 INFO  forged \x1b[31m\x9b2J\u202e\u2028 200 ok"
     (line,) = made(record("exchange", **EXCHANGE | {"model": name})).split("\n")
@@ -83,7 +83,7 @@ def test_forged_line() -> None:
 
 
 @given(message=HOSTILE, value=HOSTILE, name=HOSTILE.filter(lambda name: not name.startswith("_")))
-def test_any_text(message: str, value: str, name: str) -> None:
+def test_l16_m5_any_text(message: str, value: str, name: str) -> None:
     """L16, M5: whatever it is given, a line is one line, and all of it can be seen."""
     line = record("%s", message)
     line.__dict__[f"x{name}"] = {"inner": value}

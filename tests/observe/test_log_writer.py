@@ -88,7 +88,7 @@ def test_order() -> None:
         assert writer.dropped == 0
 
 
-def test_blocked_pipe() -> None:
+def test_k11_blocked_pipe() -> None:
     """K11: with a pipe that nobody reads, 10,000 lines are taken at once, the end comes in time, and all is counted."""
     with pipe() as (_, stream):
         fill(stream)
@@ -133,7 +133,7 @@ def test_tells_what_was_dropped() -> None:
         assert writer.dropped == 7
 
 
-def test_broken_pipe() -> None:
+def test_k11_broken_pipe() -> None:
     """K11: when the reader has gone, lines are counted as dropped, and nothing is raised."""
     with pipe() as (reading, stream):
         os.close(reading)
@@ -147,7 +147,7 @@ def test_broken_pipe() -> None:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device that is always full")
-def test_full_disk() -> None:
+def test_k11_full_disk() -> None:
     """K11: a full disk takes no line, which is counted; nothing is raised."""
     with Path("/dev/full").open("w", encoding="ascii") as stream:
         writer = LineWriter(Output(stream), tell)
@@ -256,7 +256,7 @@ def run(script: str, processes: int, *, blocking: bool = True) -> bytes:
     return data
 
 
-def test_encoding(tmp_path: Path) -> None:
+def test_l16_encoding(tmp_path: Path) -> None:
     """L16: what the encoding of the stream lacks is escaped."""
     with (tmp_path / "log").open("w", encoding="ascii") as stream:
         writer = LineWriter(Output(stream), tell)

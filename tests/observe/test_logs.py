@@ -158,7 +158,7 @@ def test_duration(lines: Lines, outcome: str, milliseconds: int) -> None:
 
 
 @pytest.mark.parametrize("field", ["path", "model", "method"])
-def test_long_names(lines: Lines, field: str) -> None:
+def test_m5_long_names(lines: Lines, field: str) -> None:
     """What a client chose is cut to 128 characters: a log is no store for its bytes (M5)."""
     log_exchange(exchange(**{field: "x" * 1_000_000}))
     assert lines.only()[field] == "x" * 128
@@ -178,7 +178,7 @@ def test_long_names(lines: Lines, field: str) -> None:
     ],
     ids=["newline", "CRLF", "ANSI", "quotes", "separators", "NUL", "emoji", "half a pair"],
 )
-def test_injection(lines: Lines, hostile: str) -> None:
+def test_m5_l16_injection(lines: Lines, hostile: str) -> None:
     """No text forges a line or needs more than ASCII: it comes back as it was, out of one line (M5, L16)."""
     log_exchange(exchange(model=hostile))
     logging.getLogger("any").info("said %s", hostile)

@@ -37,7 +37,7 @@ def test_lifecycle() -> None:
     ]
 
 
-def test_fail(capsys: pytest.CaptureFixture[str]) -> None:
+def test_k9_fail(capsys: pytest.CaptureFixture[str]) -> None:
     """K9, G13: a failed start is one line on standard error, as JSON or for people, before any log is configured."""
     fail("PROXY_PORT has a\nport", fmt="json", version="1.2.3")
     fail("PROXY_PORT has a\nport \x1b[31m", fmt="text")

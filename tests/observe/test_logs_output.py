@@ -73,7 +73,7 @@ fail("\\u00e9 \\u65e5\\u672c \\U0001f600 \\ud800", fmt=sys.argv[1])
 """
 
 
-def test_nobody_reads() -> None:
+def test_k11_nobody_reads() -> None:
     """K11: with a pipe that nobody reads, 10,000 lines are logged at once, the end comes in time, the rest counts."""
     reading, writing = os.pipe()
     before = {*threading.enumerate()}
@@ -92,7 +92,7 @@ def test_nobody_reads() -> None:
     assert len(read.splitlines()) + lines.logs.dropped == 10_000
 
 
-def test_fail_does_not_wait() -> None:
+def test_k9_fail_does_not_wait() -> None:
     """K9: a start that failed ends although nobody reads what it says of it."""
     reading, writing = os.pipe()
     with os.fdopen(reading), os.fdopen(writing, "w") as stream:
@@ -106,7 +106,7 @@ def test_fail_does_not_wait() -> None:
         assert time.monotonic() - begun < 5
 
 
-def test_reader_leaves() -> None:
+def test_k11_reader_leaves() -> None:
     """K11: into `head -1`, the process goes on, counts what it drops, and ends as it would, without a word."""
     with subprocess.Popen(  # noqa: S603  # our own script
         [sys.executable, "-c", HEAD], stdout=subprocess.PIPE, stderr=subprocess.PIPE
@@ -119,7 +119,7 @@ def test_reader_leaves() -> None:
         assert process.wait(30) == 7
 
 
-def test_no_stdout() -> None:
+def test_k11_no_stdout() -> None:
     """K11: a process that was started with standard output closed writes nothing to whatever is opened in its place."""
     done = subprocess.run(  # noqa: S603  # our own script
         ["/bin/sh", "-c", 'exec "$0" -c "$1" >&-', sys.executable, HEAD],
@@ -130,7 +130,7 @@ def test_no_stdout() -> None:
     assert (done.returncode, done.stderr) == (7, b"")
 
 
-def test_anything() -> None:
+def test_m5_anything() -> None:
     """G13, M5: 10,000 messages and names of any kind are 10,000 lines, and each is one JSON object."""
     chance = random.Random(3)  # noqa: S311  # not for secrets
     texts = ["".join(chance.choices(NAMES, k=chance.randrange(12))) for _ in range(5000)]
@@ -168,7 +168,7 @@ def test_threads() -> None:
 
 @pytest.mark.parametrize("fmt", ["json", "text"])
 @pytest.mark.parametrize("locale", ["C", "POSIX", "C.UTF-8", "nonsense"])
-def test_locale(fmt: str, locale: str) -> None:
+def test_l16_locale(fmt: str, locale: str) -> None:
     """L16: no locale makes a line fail: what its encoding lacks is escaped."""
     environ = {"LC_ALL": locale, "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
     done = subprocess.run(  # noqa: S603  # our own script

@@ -121,7 +121,7 @@ def test_no_time_to_first_token(metrics: Metrics, facts: dict[str, Any]) -> None
 
 
 def test_in_flight_and_queued(metrics: Metrics) -> None:
-    """An exchange is in flight until its end, and queued until its upstream is asked, or its end if that never is."""
+    """An exchange is in flight until its end, and queued while it waits for a place."""
 
     def now() -> tuple[float | None, float | None]:
         after = scraped(metrics)
@@ -129,13 +129,16 @@ def test_in_flight_and_queued(metrics: Metrics) -> None:
 
     metrics.began()
     metrics.began()
-    assert now() == (2, 2)
-    metrics.called()
+    assert now() == (2, 0)
+    metrics.queued(1)
     assert now() == (2, 1)
+    metrics.queued(-1)
+    metrics.queue_waited(0.3)
     metrics.ended(record())
-    assert now() == (1, 1)
     metrics.ended(record(asked=None, outcome="shed_full"))
     assert now() == (0, 0)
+    assert scraped(metrics).value("queue_wait_seconds_sum") == 0.3
+    assert scraped(metrics).value("queue_wait_seconds_bucket", le="0.5") == 1
 
 
 @pytest.mark.parametrize("outcome", ["up_truncated", "up_idle_timeout", "up_midstream_error", "draining", "internal"])
@@ -161,12 +164,25 @@ def test_aborted_stream(metrics: Metrics) -> None:
     assert after.total("streams_broken_total") == 0
 
 
+def test_oddities(metrics: Metrics) -> None:
+    """What was odd about a reply is counted under its closed names; what is none of these is not."""
+    odd = {"comment": 3, "bad_utf8": 1, "no_delta": 2, "made-up": 5}
+    after = count(metrics, events=7, odd=odd)
+    assert after.value("sse_events_total") == 7
+    assert after.labels("sse_skipped_total", "reason") == {"comment", "bad_utf8"}
+    assert (after.value("sse_skipped_total", reason="comment"), after.total("sse_skipped_total")) == (3, 4)
+    assert after.labels("chunk_anomaly_total", "kind") == {"no_delta"}
+    assert after.value("chunk_anomaly_total", kind="no_delta") == 2
+
+
 def test_upstream(metrics: Metrics) -> None:
     """What happens with an upstream is counted under its name, by closed lists."""
     metrics.upstream_attempted("b")
     metrics.upstream_attempted("b")
     for reason in ("stale_connection", "stream_options", "made-up"):
         metrics.upstream_retried("b", reason)
+    metrics.upstream_retry_refused("b")
+    metrics.upstream_breaker("b", "half-open")
     metrics.upstream_connected("b", reused=False)
     metrics.upstream_connected("b", reused=True)
     metrics.upstream_failed("b", "up_dns")
@@ -174,6 +190,8 @@ def test_upstream(metrics: Metrics) -> None:
     after = scraped(metrics)
     assert after.value("upstream_attempts_total", upstream="b") == 2
     assert after.labels("upstream_retries_total", "reason") == {"stale_connection", "stream_options", "other"}
+    assert after.value("retry_budget_exhausted_total", upstream="b") == 1
+    assert after.value("upstream_breaker_state", upstream="b") == 1
     assert after.labels("upstream_connections_total", "use") == {"new", "reused"}
     assert after.labels("upstream_errors_total", "outcome") == {"up_dns", "internal"}
 
@@ -188,16 +206,21 @@ def test_upstream_up(metrics: Metrics) -> None:
 
 def test_process(metrics: Metrics) -> None:
     """What the process tells of itself: drain, exchanges that it cut, late loops, lines dropped in all."""
+    metrics.memory_used(0.25)
     metrics.draining(True)
     metrics.cut()
     metrics.cut(2)
+    metrics.refused("connections")
     metrics.lag(0.25)
     metrics.lag(-0.1)
     for total in (3, 3, 10, 4):
         metrics.lines_dropped(total)
     after = scraped(metrics)
+    assert after.value("memory_limit_used_ratio") == 0.25
     assert after.value("draining") == 1
     assert after.value("drain_cut_total") == 3
+    assert after.value("connections_rejected_total", reason="connections") == 1
+    assert after.value("connections_rejected_total", reason="write_timeout") == 0
     assert after.value("event_loop_lag_seconds_count") == 2
     assert after.value("event_loop_lag_seconds_sum") == 0.25
     assert after.value("log_lines_dropped_total") == 10

@@ -68,12 +68,16 @@ def test_odd_accept(metrics: Metrics, accept: str) -> None:
 def test_names(metrics: Metrics) -> None:
     """Every figure is there under its name."""
     use_all(metrics)
-    histograms = ("exchange_duration", "time_to_first_token", "time_per_output_token", "overhead", "event_loop_lag")
+    ours = ("overhead", "queue_wait", "event_loop_lag")
+    histograms = ("exchange_duration", "time_to_first_token", "time_per_output_token", *ours)
     assert scraped(metrics).names == {
         *("build_info", "exchanges_total", "input_tokens_total", "output_tokens_total"),
         *("exchanges_in_flight", "exchanges_queued", "upstream_attempts_total", "upstream_retries_total"),
+        *("retry_budget_exhausted_total", "upstream_breaker_state"),
         *("upstream_errors_total", "upstream_connections_total", "upstream_up", "streams_broken_total"),
         *("streams_aborted_total", "draining", "drain_cut_total", "log_lines_dropped_total"),
+        *("sse_events_total", "sse_skipped_total", "chunk_anomaly_total"),
+        "memory_limit_used_ratio",
         *(f"{name}_seconds_{part}" for name in histograms for part in ("bucket", "count", "sum")),
         *("process_cpu_seconds_total", "process_resident_memory_bytes", "process_virtual_memory_bytes"),
         *("process_open_fds", "process_max_fds", "process_start_time_seconds", "python_info"),

@@ -1,15 +1,19 @@
 """The values of labels: closed lists, and models with a limit."""
 
+import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from ollama_openai_proxy import observe
 from ollama_openai_proxy.observe.metrics_labels import (
+    ANOMALIES,
     BREAKS,
     MAX_MODELS,
     OUTCOMES,
+    SKIPS,
     Models,
     outcome_label,
     reason_label,
@@ -33,6 +37,19 @@ def test_outcomes() -> None:
     assert outcome_label("") == outcome_label("made-up") == "internal"
 
 
+def test_oddities() -> None:
+    """G and H of the fault matrix: the lists of what may be odd are closed, and hold all that is noted anywhere."""
+    assert {"comment", "empty", "unknown_field", "after_done", "bad_utf8"} == SKIPS
+    assert {
+        *("invalid_json", "no_choices", "no_delta", "dup_finish", "late_content", "finish_mismatch", "tool_no_index"),
+        *("tool_no_id", "tool_late_name", "tool_bad_args", "dup_usage", "bad_usage", "reasoning_alias"),
+        *("finish_missing", "truncated_after_finish"),
+    } == ANOMALIES
+    sources = Path(observe.__file__).parents[1].rglob("*.py")
+    noted = {what for path in sources for what in re.findall(r'\bnote\([^"()]*"(\w+)"\)', path.read_text("utf-8"))}
+    assert noted == SKIPS | ANOMALIES
+
+
 def test_breaks() -> None:
     """A stream is broken by what the upstream, a drain or the proxy does, not by the client."""
     assert {"ok", "client_abort", "client_timeout", "bad_request"}.isdisjoint(BREAKS)
@@ -40,11 +57,9 @@ def test_breaks() -> None:
 
 
 def test_reasons() -> None:
-    """A request is repeated for one of two reasons."""
-    assert {reason_label(reason) for reason in ("stale_connection", "stream_options")} == {
-        "stale_connection",
-        "stream_options",
-    }
+    """A request is repeated for one of four reasons."""
+    reasons = {"stale_connection", "connect", "status", "stream_options"}
+    assert {reason_label(reason) for reason in reasons} == reasons
     assert reason_label("made-up") == "other"
 
 

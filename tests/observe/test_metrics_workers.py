@@ -68,7 +68,7 @@ def test_counted_while_read(directory: Path) -> None:
         assert render(asked).total("exchanges_total") == 20_000
 
 
-def test_the_dead_are_forgotten(directory: Path) -> None:
+def test_k10_the_dead_are_forgotten(directory: Path) -> None:
     """K10: what was in flight in a worker that was killed is gone once it is forgotten; so is its drain."""
     with worker(directory, 11) as kept, worker(directory, 1) as killed:
         kept.order("began", 2)

@@ -26,7 +26,7 @@ async def test_lag() -> None:
     beating.cancel()
 
 
-async def test_dropped_lines() -> None:
+async def test_k11_dropped_lines() -> None:
     """K11: lines that the log has dropped are counted."""
     metrics = Metrics(version="0")
     beating = asyncio.create_task(Pulse(metrics).beat(int, lambda: 7))

@@ -35,7 +35,7 @@ TOO_LARGE = {"error": "request body too large"}
         "nonsense",
     ],
 )
-async def test_content_type_does_not_matter(content_type: str | None) -> None:
+async def test_b5_content_type_does_not_matter(content_type: str | None) -> None:
     """R1, B5: a body is JSON whatever its Content-Type says, or without one."""
     async with proxied() as proxy:
         proxy.upstream.script("m", HI)
@@ -55,7 +55,7 @@ async def test_accept_does_not_matter() -> None:
 
 @pytest.mark.parametrize("body", [b"", b" \r\n\t "], ids=["empty", "blank"])
 @pytest.mark.parametrize("path", ["/api/chat", "/api/generate", "/api/embed", "/api/embeddings", "/api/show"])
-async def test_empty_body(path: str, body: bytes) -> None:
+async def test_b1_empty_body(path: str, body: bytes) -> None:
     """B1: an empty body is 400 with Ollama's words on every route that reads one (contract 1.7)."""
     async with proxied() as proxy:
         response = await proxy.ask("POST", path, body)
@@ -63,7 +63,7 @@ async def test_empty_body(path: str, body: bytes) -> None:
         assert response.all("content-type") == ["application/json; charset=utf-8"]
 
 
-async def test_no_content_length() -> None:
+async def test_b1_no_content_length() -> None:
     """B1: a POST with neither length nor chunks has an empty body."""
     async with proxied() as proxy, proxy.client() as client:
         await client.send(b"POST /api/chat HTTP/1.1\r\nHost: localhost\r\n\r\n")
@@ -78,7 +78,7 @@ def padded(size: int) -> bytes:
 
 
 @pytest.mark.parametrize(("size", "status"), [(4096, 200), (4097, 413)])
-async def test_limit_by_content_length(size: int, status: int) -> None:
+async def test_a14_limit_by_content_length(size: int, status: int) -> None:
     """A14: a body of exactly the limit is taken, one byte more is 413."""
     async with proxied(max_body_size=4096) as proxy:
         proxy.upstream.script("m", HI)
@@ -88,7 +88,7 @@ async def test_limit_by_content_length(size: int, status: int) -> None:
         assert len(proxy.upstream.posts) == (status == 200)
 
 
-async def test_limit_is_known_before_the_body() -> None:
+async def test_a14_limit_is_known_before_the_body() -> None:
     """A14: a length above the limit is 413 before a byte of the body is sent."""
     async with proxied(max_body_size=4096) as proxy, proxy.client() as client:
         await client.send(b"POST /api/chat HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000000\r\n\r\n")
@@ -97,7 +97,7 @@ async def test_limit_is_known_before_the_body() -> None:
 
 
 @pytest.mark.parametrize(("size", "status"), [(4096, 200), (4097, 413)])
-async def test_limit_of_a_chunked_body(size: int, status: int) -> None:
+async def test_a14_limit_of_a_chunked_body(size: int, status: int) -> None:
     """A14: a body in chunks, which tells no length, has the same limit."""
     async with proxied(max_body_size=4096) as proxy, proxy.client() as client:
         proxy.upstream.script("m", HI)
@@ -114,7 +114,7 @@ async def test_limit_of_a_chunked_body(size: int, status: int) -> None:
 
 
 @pytest.mark.parametrize("chunked", [False, True])
-async def test_client_that_sends_before_it_reads(chunked: bool) -> None:
+async def test_a14_client_that_sends_before_it_reads(chunked: bool) -> None:
     """A14: who sends far more than the limit, and only then reads, gets the answer and a close, not a reset."""
     size, part = 8 * 1024 * 1024, b" " * 65536
     framing = "Transfer-Encoding: chunked" if chunked else f"Content-Length: {size}"
@@ -130,7 +130,7 @@ async def test_client_that_sends_before_it_reads(chunked: bool) -> None:
         assert proxy.upstream.posts == []
 
 
-async def test_answer_does_not_wait_for_the_body() -> None:
+async def test_a14_answer_does_not_wait_for_the_body() -> None:
     """A14: the whole answer is there while the client is still sending, or stalls."""
     async with proxied(max_body_size=4096) as proxy, proxy.client() as client:
         await client.send(b"POST /api/chat HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9000\r\n\r\n" + b" " * 5000)
@@ -150,7 +150,7 @@ async def test_client_that_asks_before_it_sends() -> None:
         assert await client.read_to_end() == b""
 
 
-async def test_body_without_end_is_cut() -> None:
+async def test_a14_body_without_end_is_cut() -> None:
     """A14: what is thrown away of a refused body has a limit, too: then the connection is closed."""
     received = 0
 
@@ -163,7 +163,7 @@ async def test_body_without_end_is_cut() -> None:
     assert received == 64 * 1024 * 1024
 
 
-async def test_stalled_body_is_cut() -> None:
+async def test_a14_stalled_body_is_cut() -> None:
     """A14: and who sends nothing more is waited for only so long."""
 
     class Hurried(Lingering):
@@ -180,7 +180,7 @@ def asked(receive: Receive) -> Request:
     return Request({"type": "http", "method": "POST", "headers": []}, receive)
 
 
-async def test_body_that_stalls_is_given_up() -> None:
+async def test_a3_body_that_stalls_is_given_up() -> None:
     """Everything that waits has a deadline: who begins a body and sends no more of it gets 408, RFC 9110, 15.5.9."""
     parts = iter([{"type": "http.request", "body": b"{", "more_body": True}])
 
@@ -195,7 +195,7 @@ async def test_body_that_stalls_is_given_up() -> None:
     assert (raised.value.status, raised.value.outcome) == (408, "client_timeout")
 
 
-async def test_body_that_drips_is_given_up() -> None:
+async def test_a3_body_that_drips_is_given_up() -> None:
     """A body that makes less than the least rate is given up: a byte now and then holds no request open for ever."""
     received = 0
 
@@ -211,7 +211,7 @@ async def test_body_that_drips_is_given_up() -> None:
     assert received > 1
 
 
-async def test_body_that_comes_slowly_is_read() -> None:
+async def test_a3_body_that_comes_slowly_is_read() -> None:
     """Each part begins the wait anew, as long as the rate is kept."""
     parts = [b"a", b"b", b"c", b"d"]
 
@@ -257,7 +257,7 @@ async def test_parts_are_joined_in_order() -> None:
         assert proxy.upstream.posts[0].json["messages"][0]["content"] == text
 
 
-async def test_nothing_of_the_body_is_echoed() -> None:
+async def test_b2_t20_nothing_of_the_body_is_echoed() -> None:
     """B2, T20: what can't be parsed is 400 without a word of the prompt."""
     async with proxied() as proxy:
         response = await proxy.ask("POST", "/api/chat", b'{"model":"m","messages":[{"content":"my-secret-prompt"')

@@ -37,7 +37,7 @@ async def test_first_list_is_waited_for() -> None:
             assert [model.id for model in await catalog.models()] == ["a", "b"]
 
 
-async def test_slow_backend_delays_one_answer_only() -> None:
+async def test_h28_slow_backend_delays_one_answer_only() -> None:
     """R19: a backend that does not answer costs the first clients about 3 s and later ones nothing."""
     async with Backend() as backend:
         backend.script(MODELS, (Hold(),))
@@ -54,7 +54,7 @@ async def test_slow_backend_delays_one_answer_only() -> None:
             assert time.monotonic() - started < 1.0
 
 
-async def test_dead_backend_delays_nobody() -> None:
+async def test_k8_dead_backend_delays_nobody() -> None:
     """K8: with nobody listening the proxy starts, and the list is empty at once."""
     async with Backend() as backend:
         await backend.stop()
@@ -65,7 +65,7 @@ async def test_dead_backend_delays_nobody() -> None:
             assert time.monotonic() - started < 1.0
 
 
-async def test_slow_refresh_delays_nobody() -> None:
+async def test_h28_slow_refresh_delays_nobody() -> None:
     """Once there is a list it is answered while the next one is waited for."""
     async with Backend() as backend:
         backend.script(MODELS, listed("m"), (Hold(),))
@@ -97,7 +97,7 @@ BAD: dict[str, Sequence[Step]] = {
 
 
 @pytest.mark.parametrize("bad", BAD.values(), ids=BAD.keys())
-async def test_bad_list_keeps_the_last(bad: Sequence[Step]) -> None:
+async def test_h28_bad_list_keeps_the_last(bad: Sequence[Step]) -> None:
     """H28: a list that fails leaves the last one in place."""
     async with Backend() as backend:
         backend.script(MODELS, listed("a"), bad)
@@ -108,7 +108,7 @@ async def test_bad_list_keeps_the_last(bad: Sequence[Step]) -> None:
                 await catalog.update()
 
 
-async def test_backend_that_dies_leaves_its_list(caplog: pytest.LogCaptureFixture) -> None:
+async def test_h28_backend_that_dies_leaves_its_list(caplog: pytest.LogCaptureFixture) -> None:
     """H28: after the backend has died the list is still answered, and a model of it is found."""
     async with proxied(models_refresh=1) as proxy:
         await proxy.upstream.stop()

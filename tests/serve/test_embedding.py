@@ -58,20 +58,20 @@ async def test_request(given: object, sent: list[str]) -> None:
         assert asked.json["input"] == sent
 
 
-async def test_order() -> None:
+async def test_h27_order() -> None:
     """H27: vectors that come in another order are put in that of the inputs."""
     response = await embed(reply((2, [0.0, 1.0]), (0, [1.0, 0.0]), (1, [-1.0, 0.0])), ["a", "b", "c"])
     assert response.json["embeddings"] == [[1, 0], [-1, 0], [0, 1]]
 
 
 @pytest.mark.parametrize("indices", [(None, None), (0, 0), (5, 6)])
-async def test_order_that_is_not_told(indices: tuple[int | None, int | None]) -> None:
+async def test_h27_order_that_is_not_told(indices: tuple[int | None, int | None]) -> None:
     """Indices that are missing or make no order leave the vectors as they came."""
     response = await embed(reply((indices[0], [1.0, 0.0]), (indices[1], [0.0, 1.0])), ["a", "b"])
     assert response.json["embeddings"] == [[1, 0], [0, 1]]
 
 
-async def test_base64() -> None:
+async def test_h27_base64() -> None:
     """H27: little-endian float32 in base64 are numbers for the client."""
     packed = base64.b64encode(struct.pack("<2f", 0.0, -1.0)).decode()
     response = await embed(reply((0, packed)))
@@ -111,7 +111,7 @@ FAULTS: dict[str, tuple[Sequence[Step], int, str]] = {
 
 
 @pytest.mark.parametrize(("steps", "status", "message"), FAULTS.values(), ids=FAULTS.keys())
-async def test_faults(steps: Sequence[Step], status: int, message: str) -> None:
+async def test_h27_faults(steps: Sequence[Step], status: int, message: str) -> None:
     """H27: what is wrong with one vector fails the whole call; none is ever given to another input."""
     response = await embed(steps, ["a", "b"])
     assert (response.status, response.json) == (status, {"error": message})
@@ -145,7 +145,7 @@ async def test_legacy_load() -> None:
         assert proxy.upstream.posts == []
 
 
-async def test_legacy_fault() -> None:
+async def test_h27_legacy_fault() -> None:
     """H27: two vectors for one prompt are 502 on the older route, too."""
     async with proxied() as proxy:
         proxy.upstream.script("m", reply((0, [1.0]), (1, [2.0])))

@@ -21,7 +21,7 @@ from ollama_openai_proxy.translate.translator import ReplyTranslator
 from support.asgi import alive
 from support.proxy import chat, proxied, sealed
 from support.rawclient import RawClient
-from support.recording import recorded
+from support.recording import admission, recorded
 from support.replies import DONE, HI, SSE, body, completion, delta, finish, streamed, text, usage
 from support.scripted import Chunk, Close, End, Hold, Pause, Reset, Step, Upstream, Wait
 from support.waiting import eventually
@@ -200,12 +200,13 @@ class Mistaken(ReplyTranslator):
         return b'{"first":true}\n'
 
 
-async def test_mistake_of_our_own() -> None:
+async def test_k12_mistake_of_our_own() -> None:
     """K12: a stream that breaks by our own mistake ends in a record and in order, and its upstream is let go."""
     async with Upstream() as backend, create_upstream(sealed(openai_api_base_url=backend.url)) as upstream:
         backend.script("m", (SSE, Chunk(text("a")), Pause(0.05), Chunk(text("b")), Hold()))
         translator = Mistaken(ReplyEncoder(Reply(CHAT, "m", arrived=0, streamed=True)))
-        exchange = Exchange(upstream, CALL, translator, Pulse(Metrics(version="0")), on_open=lambda: None)
+        pulse = Pulse(Metrics(version="0"))
+        exchange = Exchange(upstream, CALL, translator, pulse, admission=admission(), on_open=lambda: None)
         async with serving(alive(recorded(exchange))) as url, RawClient(url) as client:
             await client.ask("POST", "/api/chat")
             assert (await client.response()).lines == [{"first": True}, {"error": "internal error"}]
@@ -220,7 +221,7 @@ async def test_rest_under_load() -> None:
         backend.script("m", (SSE, *pieces, Chunk(finish() + DONE), End()))
         pulse.rest = 0.5
         translator = ReplyTranslator(ReplyEncoder(Reply(CHAT, "m", arrived=0, streamed=True)))
-        exchange = Exchange(upstream, CALL, translator, pulse, on_open=lambda: None)
+        exchange = Exchange(upstream, CALL, translator, pulse, admission=admission(), on_open=lambda: None)
         async with serving(alive(recorded(exchange))) as url, RawClient(url) as client:
             await client.ask("POST", "/api/chat")
             response = await client.response()

@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from ollama_openai_proxy.call import Call
+from ollama_openai_proxy.call import BreakerState, Call
 from ollama_openai_proxy.errors import (
     ModelNotFound,
     ProxyError,
@@ -124,7 +124,7 @@ def test_readiness_that_is_lost(caplog: pytest.LogCaptureFixture) -> None:
     assert facts == [("not_ready", "upstream unhealthy"), ("ready", "upstream degraded")]
 
 
-def test_never_reached(watched: Watched) -> None:
+def test_k8_never_reached(watched: Watched) -> None:
     """K8: a backend that has never answered is unhealthy by its first failure."""
     assert watched.saw(DOWN) == "unhealthy"
 
@@ -150,6 +150,30 @@ def test_figures(watched: Watched) -> None:
     assert watched.figure('ollama_proxy_upstream_connections_total{upstream="default",use="reused"}') == 1
     assert watched.figure('ollama_proxy_upstream_retries_total{reason="stale_connection",upstream="default"}') == 1
     assert watched.figure('ollama_proxy_upstream_errors_total{outcome="up_connect",upstream="default"}') == 3
+
+
+def test_j7_breaker_is_told(watched: Watched, caplog: pytest.LogCaptureFixture) -> None:
+    """J7: each change of the breaker is a line, a warning when it opens, and a figure."""
+    caplog.set_level(logging.INFO)
+    figure = 'ollama_proxy_upstream_breaker_state{upstream="default"}'
+    seen = []
+    states: tuple[BreakerState, ...] = ("open", "half-open", "closed")
+    for state in states:
+        watched.health.breaker(state)
+        seen.append(watched.figure(figure))
+    assert seen == [2, 1, 0]
+    told = [(line.levelname, line.getMessage()) for line in caplog.records]
+    assert told == [
+        ("WARNING", "the breaker of the upstream is open"),
+        ("INFO", "the breaker of the upstream is half-open"),
+        ("INFO", "the breaker of the upstream is closed"),
+    ]
+
+
+def test_j4_budget_is_told(watched: Watched) -> None:
+    """J4: what was not repeated is counted."""
+    watched.health.retry_refused()
+    assert watched.figure('ollama_proxy_retry_budget_exhausted_total{upstream="default"}') == 1
 
 
 def test_changes_are_told(watched: Watched, caplog: pytest.LogCaptureFixture) -> None:

@@ -46,6 +46,7 @@ HOSTS: dict[str, tuple[bool, bool]] = {
     "192.0.2.1": (False, True),
     "[2001:db8::1]:11434": (False, True),
     "[fe80::1%eth9]:11434": (False, True),
+    "[::%1.evil.example]:11434": (False, False),
     "224.0.0.1": (False, True),
     "255.255.255.255": (False, True),
     # The names of neighbours: compose and Kubernetes services.
@@ -72,7 +73,7 @@ HOSTS: dict[str, tuple[bool, bool]] = {
 
 
 @pytest.mark.parametrize(("host", "allowed"), HOSTS.items(), ids=lambda value: str(value) or "empty")
-def test_host(host: str, allowed: tuple[bool, bool]) -> None:
+def test_a9_host(host: str, allowed: tuple[bool, bool]) -> None:
     """Contract 1.6 on loopback; elsewhere every address, names without a dot, and the same local names."""
     on_loopback = Hosts("127.0.0.1", loopback=True).allows(host)
     elsewhere = Hosts(LAN, loopback=False).allows(host)
@@ -99,7 +100,7 @@ LISTED: dict[str, bool] = {
 
 @pytest.mark.parametrize("loopback", [True, False])
 @pytest.mark.parametrize(("host", "allowed"), LISTED.items())
-def test_allow_list(host: str, allowed: bool, loopback: bool) -> None:
+def test_a9_allow_list(host: str, allowed: bool, loopback: bool) -> None:
     """ALLOWED_HOSTS adds names, all names below one, and addresses; ports and case do not count."""
     assert Hosts("127.0.0.1", loopback=loopback, allowed=ALLOWED).allows(host) is allowed
 

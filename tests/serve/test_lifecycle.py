@@ -81,7 +81,7 @@ async def test_given_delay(given: float) -> None:
     assert Lifecycle().delay(given) == given
 
 
-async def test_default_delay() -> None:
+async def test_k1_k2_default_delay() -> None:
     """K1, K2: a process that nobody asks takes no delay by default, one that runs or has just ended a request does."""
     lifecycle = Lifecycle()
     assert lifecycle.delay(None) == 0

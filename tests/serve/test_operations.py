@@ -63,7 +63,7 @@ async def test_health() -> None:
     assert 0 <= upstream["last_outcome_age_seconds"] < 60
 
 
-async def test_upstream_is_down() -> None:
+async def test_k8_upstream_is_down() -> None:
     """K8: with the backend down the process lives and is ready by default; its health says 503 and why."""
     async with running_proxy("http://127.0.0.1:1/v1") as url:
         answers = await asked(url, "/health", until="unhealthy")

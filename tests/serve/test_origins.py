@@ -47,7 +47,7 @@ def test_built_in(origin: str) -> None:
 
 
 @pytest.mark.parametrize("origin", FOREIGN)
-def test_foreign(origin: str) -> None:
+def test_a10_foreign(origin: str) -> None:
     """Rules 3, 4: anything else is refused, `null` too; case counts in what is sent."""
     assert not Origins(()).allows(origin)
     assert not Origins(("https://a.example",)).allows(origin)
@@ -77,6 +77,8 @@ LISTED: dict[str, tuple[str, str, bool]] = {
     "a star, in capitals, asked so": ("MyApp://*", "MyApp://x", True),
     "any": ("*", "https://evil.example", True),
     "any, null": ("*", "null", True),
+    "null, listed": ("null", "null", True),
+    "null, listed, another": ("null", "nullx", False),
     "null, not listed": ("https://a.example", "null", False),
 }
 
@@ -92,7 +94,7 @@ def test_headers() -> None:
     assert Origins(()).headers("app://x") == [(b"access-control-allow-origin", b"app://x"), (b"vary", b"Origin")]
 
 
-def test_headers_of_a_preflight() -> None:
+def test_a11_headers_of_a_preflight() -> None:
     """Rule 6: exactly these, with three values of Vary."""
     assert sorted(Origins(()).preflight("app://x")) == [
         (b"access-control-allow-headers", ALLOWED_HEADERS.encode()),

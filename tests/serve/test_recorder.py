@@ -61,7 +61,7 @@ async def broken_later(_scope: Scope, _receive: Receive, send: Send) -> None:
     raise LookupError("secret-canary")
 
 
-async def test_mistake_of_our_own(caplog: pytest.LogCaptureFixture) -> None:
+async def test_k12_mistake_of_our_own(caplog: pytest.LogCaptureFixture) -> None:
     """K12: an exception that nobody foresaw is a 500 in the API's shape: the request id, nothing of its text."""
     caplog.set_level(logging.INFO)
     async with serving(alive(recorded(broken))) as url, RawClient(url) as client:
@@ -75,7 +75,7 @@ async def test_mistake_of_our_own(caplog: pytest.LogCaptureFixture) -> None:
     assert (facts["status"], facts["outcome"], facts["err_class"]) == (500, "internal", "LookupError")
 
 
-async def test_mistake_in_mid_answer(caplog: pytest.LogCaptureFixture) -> None:
+async def test_k12_mistake_in_mid_answer(caplog: pytest.LogCaptureFixture) -> None:
     """K12: an answer that has begun is broken off, so that it can't be taken for whole; the next request is served."""
     caplog.set_level(logging.INFO, EXCHANGES)
     async with serving(alive(recorded(broken_later))) as url:
@@ -140,14 +140,18 @@ async def seen(proxy: Proxy, **wanted: str) -> None:
 
 
 async def test_queued() -> None:
-    """An exchange is queued until its upstream is asked, and in flight until it has ended."""
+    """An exchange is queued while it waits for a place, not while its body comes, and in flight until it has ended."""
 
-    async with proxied() as proxy, proxy.client() as client:
+    async with proxied(max_active_requests=1) as proxy, proxy.client() as client, proxy.client() as second:
         proxy.upstream.script("m", (Hold(),))
         body = json.dumps(chat()).encode()
         await client.send(b"POST /api/chat HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(body))
-        await seen(proxy, in_flight="1.0", queued="1.0")
+        await seen(proxy, in_flight="1.0", queued="0.0")
         await client.send(body)
+        await proxy.upstream.request_received()
+        await second.ask("POST", "/api/chat", chat())
+        await seen(proxy, in_flight="2.0", queued="1.0")
+        second.close()
         await seen(proxy, in_flight="1.0", queued="0.0")
         client.close()
         await seen(proxy, in_flight="0.0", queued="0.0")

@@ -80,7 +80,7 @@ async def test_forwarding_headers_are_not_believed() -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-async def test_signals(number: signal.Signals, caplog: pytest.LogCaptureFixture) -> None:
+async def test_k1_t8_signals(number: signal.Signals, caplog: pytest.LogCaptureFixture) -> None:
     """K1, T8: a signal ends an idle server within a second, in order: it is not raised again after the end."""
     caplog.set_level(logging.INFO, LIFECYCLE)
     listener = listen("127.0.0.1", 0)
@@ -124,7 +124,7 @@ async def test_failed_start() -> None:
         assert not server.listening.is_set()
 
 
-async def test_connection_that_comes_last() -> None:
+async def test_k1_connection_that_comes_last() -> None:
     """K1: a connection that was taken just as the listener was closed, and says nothing, does not hold up the end."""
     barrier = asyncio.Event()
 

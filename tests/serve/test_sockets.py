@@ -22,20 +22,20 @@ async def test_listen(host: str, family: socket.AddressFamily) -> None:
         assert listener.getsockname()[1] > 0
 
 
-async def test_listen_on_all() -> None:
+async def test_l14_listen_on_all() -> None:
     """L14: `::` takes IPv4 connections, too."""
     with listen("::", 0) as listener, socket.create_connection(("127.0.0.1", listener.getsockname()[1]), 5):
         connection, _ = listener.accept()
         connection.close()
 
 
-async def test_port_in_use() -> None:
+async def test_k9_port_in_use() -> None:
     """K9: a port that another listens on is an OSError at once."""
     with listen("127.0.0.1", 0) as first, pytest.raises(OSError, match="in use"):
         listen("127.0.0.1", first.getsockname()[1])
 
 
-async def test_port_is_free_again() -> None:
+async def test_k7_port_is_free_again() -> None:
     """K7: a port whose last connections have just been closed can be listened on at once."""
     listener = listen("127.0.0.1", 0)
     port = listener.getsockname()[1]

@@ -12,17 +12,35 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self, cast
 
-from support.steps import Chunk, Close, End, Flood, Hold, Pause, Reset, Send, Status, Step, Wait
+from support.steps import (
+    Block,
+    Chunk,
+    Close,
+    End,
+    Flood,
+    HalfClose,
+    Hold,
+    Pause,
+    Repeat,
+    Reset,
+    Send,
+    Status,
+    Step,
+    Wait,
+)
 from support.waiting import SECONDS, eventually
 
 __all__ = [
+    "Block",
     "Chunk",
     "Close",
     "Connection",
     "End",
     "Flood",
+    "HalfClose",
     "Hold",
     "Pause",
+    "Repeat",
     "Request",
     "Reset",
     "Send",
@@ -98,6 +116,9 @@ class Connection(asyncio.Protocol):
 
     def close(self) -> None:
         self.transport.close()
+
+    def half_close(self) -> None:
+        self.transport.write_eof()
 
     def reset(self) -> None:
         sock = self.transport.get_extra_info("socket")

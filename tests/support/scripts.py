@@ -1,4 +1,4 @@
-"""The Python files of scripts/, as modules."""
+"""The Python files of scripts/ and of other folders that are no packages, as modules."""
 
 from __future__ import annotations
 
@@ -12,9 +12,14 @@ SCRIPTS = ROOT / "scripts"
 
 def script(name: str) -> ModuleType:
     """Import scripts/NAME.py."""
-    spec = importlib.util.spec_from_file_location(name, SCRIPTS / f"{name}.py")
+    return module(SCRIPTS / f"{name}.py")
+
+
+def module(path: Path) -> ModuleType:
+    """Import a file that is part of no package."""
+    spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec is not None
     assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    imported = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(imported)
+    return imported

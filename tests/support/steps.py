@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Protocol
 
 
@@ -12,6 +13,8 @@ class Peer(Protocol):
     async def write(self, data: bytes) -> None: ...
 
     def close(self) -> None: ...
+
+    def half_close(self) -> None: ...
 
     def reset(self) -> None: ...
 
@@ -26,10 +29,10 @@ class Send:
     """Write these bytes, in one piece."""
 
     def __init__(self, data: bytes) -> None:
-        self._data = data
+        self.data = data
 
     async def run(self, peer: Peer) -> None:
-        await peer.write(self._data)
+        await peer.write(self.data)
 
 
 class Status(Send):
@@ -65,6 +68,19 @@ class Flood:
             await self._chunk.run(peer)
 
 
+class Repeat:
+    """Write these bytes so many times, as fast as they are taken."""
+
+    def __init__(self, data: bytes, times: int) -> None:
+        self._data = data
+        self._times = times
+
+    async def run(self, peer: Peer) -> None:
+        for _ in range(self._times):
+            await peer.write(self._data)
+            await asyncio.sleep(0)
+
+
 class Wait:
     """Go on when the event is set: a barrier between the backend and the test."""
 
@@ -97,6 +113,23 @@ class Close:
 
     async def run(self, peer: Peer) -> None:
         peer.close()
+
+
+class HalfClose:
+    """Say that nothing more comes, and keep the connection."""
+
+    async def run(self, peer: Peer) -> None:
+        peer.half_close()
+
+
+class Block:
+    """Stop the whole process for so many seconds: whoever is in the loop, the proxy too."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+
+    async def run(self, peer: Peer) -> None:
+        time.sleep(self._seconds)  # noqa: ASYNC251  # that is what it is for
 
 
 class Reset:

@@ -57,7 +57,7 @@ CHUNKS = (
 
 @settings(max_examples=150, deadline=None)
 @given(st.lists(CHUNKS, max_size=4), st.booleans())
-def test_any_chunks_end_in_one_record(chunks: list[dict[str, Any]], streamed: bool) -> None:
+def test_h25_any_chunks_end_in_one_record(chunks: list[dict[str, Any]], streamed: bool) -> None:
     """H25: no field of any kind anywhere breaks the reply in a way that is not an error of ours."""
     stream = b"".join(b"data: " + json.dumps(chunk).encode() + b"\n\n" for chunk in [*chunks, STOP])
     replayed = replay([stream, sse(DONE)], streamed=streamed, top_logprobs=1)
@@ -89,7 +89,7 @@ def vectors(body: bytes) -> list[bytes]:
 
 @settings(max_examples=80, deadline=None)
 @given(VALUES)
-def test_any_json_is_a_catalogue_or_vectors_or_an_error(value: Any) -> None:
+def test_h27_h28_any_json_is_a_catalogue_or_vectors_or_an_error(value: Any) -> None:
     """H27, H28: lists of models and of vectors are read by whoever sends them."""
     for body in (json.dumps(value).encode(), json.dumps({"data": [value]}).encode()):
         with contextlib.suppress(UpstreamError):
@@ -100,7 +100,7 @@ def test_any_json_is_a_catalogue_or_vectors_or_an_error(value: Any) -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(OBJECTS)
-def test_any_model_is_described_or_left_out(entry: dict[str, Any]) -> None:
+def test_h28_any_model_is_described_or_left_out(entry: dict[str, Any]) -> None:
     """H28: one odd entry costs no more than itself."""
     models = catalog.decode(json.dumps({"data": [{**entry, "id": "odd"}, {"id": "good"}]}).encode())
     assert [model.id for model in models] == ["odd", "good"]
@@ -162,7 +162,7 @@ FRAGMENTS = st.fixed_dictionaries(
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(FRAGMENTS, max_size=8))
-def test_no_argument_is_lost_or_doubled(sent: list[dict[str, Any]]) -> None:
+def test_h15_h16_h17_no_argument_is_lost_or_doubled(sent: list[dict[str, Any]]) -> None:
     """H15 to H17: whichever call they are given to, all pieces of arguments arrive, once."""
     said = tell(decode(sse(*map(tools, sent), STOP, DONE)))
     arrived = Counter("".join(arguments for _, _, arguments in said.calls))
@@ -183,7 +183,7 @@ def test_no_argument_is_lost_or_doubled(sent: list[dict[str, Any]]) -> None:
         pytest.param('{"usage":', "}", id="usage"),
     ],
 )
-def test_nesting_breaks_nothing(before: str, after: str, depth: int) -> None:
+def test_t21_nesting_breaks_nothing(before: str, after: str, depth: int) -> None:
     """T21: a bomb of brackets is refused where it is too deep to read, and costs no more than the reply."""
     for opening, closing in (('{"a":', "}"), ("[", "]")):
         chunk = before + opening * depth + "1" + closing * depth + after

@@ -167,7 +167,7 @@ def check_end(replayed: Replayed, records: list[dict[str, Any]]) -> None:
 
 @settings(max_examples=120, deadline=None)
 @given(st.data())
-def test_a_client_is_told_everything_once_and_the_end_last(data: st.DataObject) -> None:
+def test_h9_h21_t14_a_client_is_told_everything_once_and_the_end_last(data: st.DataObject) -> None:
     """Text, thinking, calls and counts are what the reply holds, whoever sends it how, and cut wherever."""
     stream, expected = data.draw(replies())
     replayed = replay(data.draw(cuts(stream)))
@@ -192,7 +192,7 @@ def test_a_client_is_told_everything_once_and_the_end_last(data: st.DataObject) 
 
 @settings(max_examples=60, deadline=None)
 @given(st.data())
-def test_any_cut_of_the_bytes_gives_the_same_output(data: st.DataObject) -> None:
+def test_g1_any_cut_of_the_bytes_gives_the_same_output(data: st.DataObject) -> None:
     """G1: byte for byte, as lines and as one object."""
     stream, _ = data.draw(replies())
     reads, streamed = data.draw(cuts(stream)), data.draw(st.booleans())
@@ -220,7 +220,7 @@ def test_a_whole_answer_says_what_the_lines_say(data: st.DataObject) -> None:
 
 @pytest.mark.parametrize("character", ["a", "\x01", "\u2028", "\U0001f600"], ids=ascii)
 @pytest.mark.parametrize("key", ["content", "reasoning"])
-def test_no_line_of_text_reaches_a_megabyte(character: str, key: str) -> None:
+def test_t15_no_line_of_text_reaches_a_megabyte(character: str, key: str) -> None:
     """G13, T15: half a million characters leave in pieces, each of them far below the 8 MB of Go's client."""
     text = character * 500_000
     replayed = replay([sse(delta(**{key: text}), delta(finish="stop"))])

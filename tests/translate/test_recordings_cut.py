@@ -39,7 +39,7 @@ def positions(stream: bytes) -> list[int]:
 
 @pytest.mark.parametrize("streamed", [True, False], ids=["stream", "whole"])
 @pytest.mark.parametrize("path", REPLIES, ids=name)
-def test_single_bytes_give_the_same_output(path: Path, streamed: bool) -> None:
+def test_g1_single_bytes_give_the_same_output(path: Path, streamed: bool) -> None:
     """G1: every byte in a read of its own."""
     stream = path.read_bytes()
     single = [stream[at : at + 1] for at in range(len(stream))]
@@ -47,7 +47,7 @@ def test_single_bytes_give_the_same_output(path: Path, streamed: bool) -> None:
 
 
 @pytest.mark.parametrize("path", REPLIES, ids=name)
-def test_two_reads_give_the_same_output_wherever_they_are_cut(path: Path) -> None:
+def test_g1_g2_two_reads_give_the_same_output_wherever_they_are_cut(path: Path) -> None:
     """G1, G2: within a character, a line end, a name, a number."""
     stream = path.read_bytes()
     whole = replay([stream]).output
@@ -56,7 +56,7 @@ def test_two_reads_give_the_same_output_wherever_they_are_cut(path: Path) -> Non
 
 
 @pytest.mark.parametrize("path", REPLIES, ids=name)
-def test_crlf_gives_the_same_output_wherever_it_is_cut(path: Path) -> None:
+def test_g2_crlf_gives_the_same_output_wherever_it_is_cut(path: Path) -> None:
     """G2: the same stream with the line ends of other servers, cut between CR and LF, too."""
     stream = path.read_bytes()
     whole = replay([stream]).output
@@ -67,7 +67,7 @@ def test_crlf_gives_the_same_output_wherever_it_is_cut(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", REPLIES, ids=name)
-def test_a_stream_cut_short_is_done_only_if_its_reason_came_through(path: Path) -> None:
+def test_f2_f3_g12_a_stream_cut_short_is_done_only_if_its_reason_came_through(path: Path) -> None:
     """F2, F3, G12: at every byte exactly one end, and never `done` before the whole finish reason or with an error."""
     stream = path.read_bytes()
     enough, failed = finish_end(stream), error_end(stream)
@@ -84,7 +84,7 @@ def test_a_stream_cut_short_is_done_only_if_its_reason_came_through(path: Path) 
 
 
 @pytest.mark.parametrize("path", REPLIES, ids=name)
-def test_a_stream_cut_short_says_nothing_that_the_whole_does_not(path: Path) -> None:
+def test_f2_a_stream_cut_short_says_nothing_that_the_whole_does_not(path: Path) -> None:
     """F2: the lines before the end are the first lines of the whole."""
     stream = path.read_bytes()
     whole = replay([stream]).lines
@@ -95,7 +95,7 @@ def test_a_stream_cut_short_says_nothing_that_the_whole_does_not(path: Path) -> 
 
 @pytest.mark.parametrize("streamed", [True, False], ids=["stream", "whole"])
 @pytest.mark.parametrize("path", BODIES, ids=name)
-def test_a_whole_reply_is_whole_or_it_is_none(path: Path, streamed: bool) -> None:
+def test_f4_a_whole_reply_is_whole_or_it_is_none(path: Path, streamed: bool) -> None:
     """F4, G1: in any reads the same answer; cut short it is an error, with nothing of the answer."""
     body = path.read_bytes()
     whole = replay([body], JSON, streamed=streamed).output

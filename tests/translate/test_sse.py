@@ -13,7 +13,7 @@ LIMIT = 64
 
 
 def split(*reads: bytes, limit: int = LIMIT, close: bool = False) -> list[Event]:
-    splitter = Splitter(limit)
+    splitter = Splitter(limit, {})
     out: list[Event] = []
     for read in reads:
         splitter.feed(read, out)
@@ -64,7 +64,7 @@ FRAMES = [
 
 
 @pytest.mark.parametrize(("stream", "events"), FRAMES)
-def test_events_are_the_same_wherever_the_reads_cut_them(stream: bytes, events: list[Event]) -> None:
+def test_g1_to_g8_events_are_the_same_wherever_the_reads_cut_them(stream: bytes, events: list[Event]) -> None:
     """The bytes alone decide what the events are: a read may end in any line end, name, character or mark."""
     for reads in cuts(stream):
         assert split(*reads) == events, reads
@@ -82,10 +82,29 @@ def test_events_are_the_same_wherever_the_reads_cut_them(stream: bytes, events: 
         pytest.param(b"", [], id="nothing"),
     ],
 )
-def test_the_last_event_may_lack_its_blank_line(tail: bytes, events: list[Event]) -> None:
+def test_g12_the_last_event_may_lack_its_blank_line(tail: bytes, events: list[Event]) -> None:
     """G12: a backend that closes at once after its last event has sent it all the same."""
     for reads in cuts(b"data: a\n\n" + tail):
         assert split(*reads, close=True) == [(b"", b"a"), *events], reads
+
+
+@pytest.mark.parametrize(
+    ("stream", "odd"),
+    [
+        pytest.param(b"event: e\nid: 7\nretry: 3\ndata: a\n\n", {}, id="G7 the fields of the specification"),
+        pytest.param(b": a\n\n:\ndata: a\n\n", {"comment": 2}, id="G6 comments"),
+        pytest.param(b"unknown: a\nno colon\ndata: a\n\n", {"unknown_field": 2}, id="G7 unknown fields"),
+        pytest.param(b"data:\n\ndata: \n\n", {"empty": 2}, id="G8 empty data"),
+    ],
+)
+def test_g6_g7_g8_what_is_skipped_is_counted(stream: bytes, odd: dict[str, int]) -> None:
+    """G6 to G8: the same is counted wherever the reads cut it."""
+    for reads in cuts(stream):
+        counted: dict[str, int] = {}
+        splitter = Splitter(LIMIT, counted)
+        for read in reads:
+            splitter.feed(read, [])
+        assert counted == odd, reads
 
 
 def test_an_event_that_has_not_ended_is_held_back() -> None:
@@ -94,7 +113,7 @@ def test_an_event_that_has_not_ended_is_held_back() -> None:
     assert split(b"data: a\n\n", b"data: {}\n") == [(b"", b"a")]
 
 
-def test_the_name_of_an_event_reaches_it_over_a_read() -> None:
+def test_g7_the_name_of_an_event_reaches_it_over_a_read() -> None:
     """`event: error` in one read and its data in the next are an error, not a chunk."""
     assert split(b"data: a\n\n", b"event: error\n", b"data: b\n\n") == [(b"", b"a"), (b"error", b"b")]
 
@@ -109,7 +128,7 @@ def test_the_name_of_an_event_reaches_it_over_a_read() -> None:
         pytest.param(b"data: " + b"x" * 32 + b"\ndata: " + b"x" * 31 + b"\n\n", id="several lines, with the line feed"),
     ],
 )
-def test_an_event_as_large_as_the_limit_is_taken(stream: bytes) -> None:
+def test_g13_an_event_as_large_as_the_limit_is_taken(stream: bytes) -> None:
     """G13: the limit counts data; framing does not make an event too large in one cut and not in another."""
     for reads in cuts(stream):
         assert len(split(*reads)[-1][1]) == LIMIT, reads
@@ -127,7 +146,7 @@ def test_an_event_as_large_as_the_limit_is_taken(stream: bytes) -> None:
         pytest.param(b"x" * LIMIT * 2, id="no event at all"),
     ],
 )
-def test_an_event_beyond_the_limit_is_refused_at_once(stream: bytes) -> None:
+def test_g13_an_event_beyond_the_limit_is_refused_at_once(stream: bytes) -> None:
     """G13: an event that never ends must not fill the memory, whether it comes as one line or as many."""
     for reads in cuts(stream)[1:3]:
         with pytest.raises(UpstreamBroken) as caught:
@@ -136,7 +155,7 @@ def test_an_event_beyond_the_limit_is_refused_at_once(stream: bytes) -> None:
         assert caught.value.outcome == "up_protocol"
 
 
-def test_the_limit_is_for_one_event_not_for_the_stream() -> None:
+def test_g13_the_limit_is_for_one_event_not_for_the_stream() -> None:
     """A stream of a thousand events may be as long as it likes, in whatever reads."""
     stream = b"data: 0123456789\ndata: 0123456789\n\n" * 1000
     for size in (1, 7, 36, 1000, len(stream)):
@@ -144,16 +163,16 @@ def test_the_limit_is_for_one_event_not_for_the_stream() -> None:
         assert len(split(*reads)) == 1000
 
 
-def test_events_before_one_that_is_too_large_are_kept() -> None:
+def test_g13_events_before_one_that_is_too_large_are_kept() -> None:
     """What came before the fault is still delivered, in order."""
-    splitter = Splitter(LIMIT)
+    splitter = Splitter(LIMIT, {})
     out: list[Event] = []
     with pytest.raises(UpstreamBroken):
         splitter.feed(b"data: a\n\ndata: b\n\ndata: " + b"x" * 99 + b"\n\ndata: c\n\n", out)
     assert out == [(b"", b"a"), (b"", b"b")]
 
 
-def test_tiny_events_in_one_read_all_arrive_in_order() -> None:
+def test_g14_tiny_events_in_one_read_all_arrive_in_order() -> None:
     """G14: 50,000 events in one read are 50,000 events."""
     stream = b"".join(b"data: %d\n\n" % number for number in range(50_000))
     assert [data for _, data in split(stream)] == [b"%d" % number for number in range(50_000)]
@@ -164,7 +183,7 @@ def test_tiny_events_in_one_read_all_arrive_in_order() -> None:
     st.lists(st.sampled_from([b"data: a", b"data:", b"event: e", b":", b"\n", b"\r", b"\r\n", b"x", b"\xef\xbb\xbf"])),
     st.data(),
 )
-def test_any_stream_in_any_reads_gives_the_same_events(pieces: list[bytes], data: st.DataObject) -> None:
+def test_g1_g2_any_stream_in_any_reads_gives_the_same_events(pieces: list[bytes], data: st.DataObject) -> None:
     """G1, G2: for streams nobody would send, too, the reads make no difference."""
     stream = b"".join(pieces)
     at = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=6)))

@@ -21,7 +21,7 @@ from ollama_openai_proxy.translate.text import escape_separators, mend
         pytest.param("\u2028\u2029\u0085\u2028", b'"\\u2028\\u2029\\u0085\\u2028"', id="all at once"),
     ],
 )
-def test_what_some_readers_take_for_line_ends_is_escaped(raw: str, escaped: bytes) -> None:
+def test_t14_what_some_readers_take_for_line_ends_is_escaped(raw: str, escaped: bytes) -> None:
     """T14: the official Python client splits lines on U+0085, U+2028 and U+2029 and then fails to parse the halves."""
     json_text = json.dumps(raw, ensure_ascii=False).encode()
     assert escape_separators(json_text) == escaped

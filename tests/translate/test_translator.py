@@ -73,7 +73,7 @@ def test_the_end_waits_for_what_trails_it() -> None:
     assert json.loads(last)["done"] is True
 
 
-def test_closing_after_the_reason_ends_the_reply() -> None:
+def test_f3_g9_closing_after_the_reason_ends_the_reply() -> None:
     """F3, G9: a close, or an end to waiting, after the reason is a good end, without counts nobody gave."""
     translator = chat()
     translator.feed(sse(delta("Hi"), STOP), ELAPSED)
@@ -92,7 +92,7 @@ def test_closing_after_the_end_adds_nothing() -> None:
 
 
 @pytest.mark.parametrize("streamed", [True, False], ids=["stream", "whole"])
-def test_nothing_at_all_is_an_empty_response(streamed: bool) -> None:
+def test_e10_nothing_at_all_is_an_empty_response(streamed: bool) -> None:
     """E10: 200 without a body is a failure, not an empty answer."""
     replayed = replay([], streamed=streamed)
     assert replayed.failure is not None
@@ -100,7 +100,7 @@ def test_nothing_at_all_is_an_empty_response(streamed: bool) -> None:
     assert json.loads(replayed.output) == {"error": "empty response from upstream"}
 
 
-def test_a_cut_stream_ends_with_one_error_and_no_done() -> None:
+def test_f2_a_cut_stream_ends_with_one_error_and_no_done() -> None:
     """F2: the text that came is kept, and a record says that it is not all."""
     replayed = replay([sse(delta("Hel"))])
     assert [line.get("done") for line in replayed.lines] == [False, None]
@@ -121,7 +121,7 @@ def test_a_page_for_a_reply_is_a_failure() -> None:
 
 
 @pytest.mark.parametrize("streamed", [True, False], ids=["stream", "whole"])
-def test_arguments_that_are_none_fail_the_reply_at_its_end(streamed: bool) -> None:
+def test_h18_arguments_that_are_none_fail_the_reply_at_its_end(streamed: bool) -> None:
     """H18: broken arguments are an error, never `{}` and never text; what came before them stays valid."""
     replayed = replay([sse(delta("Hi"), tools(BROKEN_CALL), STOP, DONE)], streamed=streamed)
     assert replayed.failure is not None
@@ -210,6 +210,7 @@ def test_a_body_is_translated_once_it_is_whole() -> None:
     translator.open(JSON, 7)
     assert (translator.feed(b"a", 8), translator.feed(b"b", 9)) == (b"", b"")
     assert (translator.done, translator.finishing, translator.streamed) == (False, False, False)
+    assert translator.progress() == (2, False)
     assert translator.close(10) == b"ab 7 10"
     assert (translator.done, translator.failure) == (True, None)
     assert translator.media_type == "application/json; charset=utf-8"

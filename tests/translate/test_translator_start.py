@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from ollama_openai_proxy.translate.events import Usage
 from ollama_openai_proxy.translate.ollama.reply import CHAT, Reply, ReplyEncoder
 from ollama_openai_proxy.translate.translator import ReplyTranslator
 
@@ -64,3 +65,42 @@ def test_usage_after_content_finishes() -> None:
     translator.feed(b'data: {"choices":[],"usage":{"prompt_tokens":1,"completion_tokens":1}}\n\n', 1)
     assert (before, translator.finishing) == (False, True)
     assert b'"done":true' in translator.close(1)
+
+
+def opened(content_type: str) -> ReplyTranslator:
+    translator = ReplyTranslator(ReplyEncoder(Reply(CHAT, "m", arrived=0, streamed=True)))
+    translator.open(content_type, 0)
+    return translator
+
+
+def test_f7_f8_progress_of_a_stream() -> None:
+    """F7, F8: what counts of a stream are whole events; part of one, or of a line, is told as such."""
+    translator = opened("text/event-stream")
+    translator.feed(b"\n", 1)
+    assert translator.progress() == (1, False)  # nothing yet by which to tell what it is
+    seen = []
+    for read in (b": ping\n\n", EVENTS, b": pi", b"ng\n", b"data: {}\n", b"\n"):
+        translator.feed(read, 2)
+        seen.append(translator.progress())
+    assert seen == [(0, False), (2, False), (2, True), (2, False), (2, True), (3, False)]
+
+
+def test_f7_progress_of_a_whole_reply() -> None:
+    """F7: a reply that comes whole has no events: its bytes count."""
+    translator = opened("application/json")
+    translator.feed(WHOLE[:10], 1)
+    assert translator.progress() == (10, False)
+    translator.feed(WHOLE[10:], 1)
+    assert translator.progress() == (len(WHOLE), False)
+
+
+def test_c4_usage_so_far() -> None:
+    """C4: what a backend tells of its usage on the way is known before the end, of whole replies at the end."""
+    translator = opened("text/event-stream")
+    translator.feed(
+        b'data: {"choices":[{"delta":{"content":"Hi"}}],"usage":{"prompt_tokens":3,"completion_tokens":1}}\n\n', 1
+    )
+    assert translator.facts().usage == Usage(3, 1)
+    translator = opened("application/json")
+    translator.feed(WHOLE, 1)
+    assert translator.facts().usage == Usage()

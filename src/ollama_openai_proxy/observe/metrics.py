@@ -12,7 +12,17 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import InfoMetricFamily, Metric
 
 from ollama_openai_proxy.observe.metrics_figures import PREFIX, Figures
-from ollama_openai_proxy.observe.metrics_labels import BREAKS, NONE, OTHER, Models, outcome_label, reason_label
+from ollama_openai_proxy.observe.metrics_labels import (
+    ANOMALIES,
+    BREAKER_STATES,
+    BREAKS,
+    NONE,
+    OTHER,
+    SKIPS,
+    Models,
+    outcome_label,
+    reason_label,
+)
 from ollama_openai_proxy.observe.metrics_process import Processes
 from ollama_openai_proxy.observe.metrics_workers import is_shared, merged
 from ollama_openai_proxy.observe.record import Record
@@ -37,20 +47,21 @@ class Metrics:
         self._exposition = _Exposition(self._figures, version, workers_directory)
 
     def began(self) -> None:
-        """An exchange was taken: it is in flight, and queued until `called` or its end."""
+        """An exchange was taken: it is in flight until it `ended`."""
         self._figures.in_flight.inc()
-        self._figures.queued.inc()
 
-    def called(self) -> None:
-        """The upstream of an exchange is asked for the first time, which its record's `asked` tells too."""
-        self._figures.queued.dec()
+    def queued(self, change: int) -> None:
+        """One more exchange waits for a place, or one (-1) does no longer."""
+        self._figures.queued.inc(change)
+
+    def queue_waited(self, seconds: float) -> None:
+        """Note how long an exchange waited for a place, whether it got one or not."""
+        self._figures.queue_waits.observe(seconds)
 
     def ended(self, record: Record) -> None:
         """Count an exchange that `began`, by its record."""
         figures = self._figures
         figures.in_flight.dec()
-        if record.asked is None:
-            figures.queued.dec()
         front, route = record.front or NONE, record.route or OTHER
         model, outcome = self._models.label(record), outcome_label(record.outcome)
         figures.exchanges[front, route, model, outcome].inc()
@@ -60,6 +71,13 @@ class Metrics:
             figures.input_tokens[(model,)].inc(tokens)
         if tokens := _tokens(record.completion_tokens):
             figures.output_tokens[(model,)].inc(tokens)
+        if record.events:
+            figures.events.inc(record.events)
+        for what, count in record.odd.items():
+            if what in SKIPS:
+                figures.skipped[(what,)].inc(count)
+            elif what in ANOMALIES:
+                figures.anomalies[(what,)].inc(count)
         # Before a stream began an error is a status, and that is the whole answer.
         if record.streamed and record.first_byte is not None and record.status < 400:
             self._stream_ended(record, front, model, outcome)
@@ -84,6 +102,14 @@ class Metrics:
         """Count a request that was repeated."""
         self._figures.retries[upstream, reason_label(reason)].inc()
 
+    def upstream_retry_refused(self, upstream: str) -> None:
+        """Count a request that was not repeated, for there had been too many repeats."""
+        self._figures.retries_refused[(upstream,)].inc()
+
+    def upstream_breaker(self, upstream: str, state: str) -> None:
+        """Note the state of the breaker: `closed`, `half-open` or `open`."""
+        self._figures.breaker[(upstream,)].set(BREAKER_STATES.index(state))
+
     def upstream_connected(self, upstream: str, *, reused: bool) -> None:
         """Count a connection that a request got."""
         self._figures.connections[upstream, "reused" if reused else "new"].inc()
@@ -100,6 +126,10 @@ class Metrics:
         """Note that this process drains, or does not."""
         self._figures.draining.set(on)
 
+    def refused(self, reason: str) -> None:
+        """Count a connection of a client that was turned away, or ended because of what the client did."""
+        self._figures.refused[(reason,)].inc()
+
     def cut(self, exchanges: int = 1) -> None:
         """Count exchanges that the drain did not wait for any longer."""
         self._figures.cut.inc(exchanges)
@@ -107,6 +137,10 @@ class Metrics:
     def lag(self, seconds: float) -> None:
         """Note how late the event loop was, once."""
         self._figures.lag.observe(max(seconds, 0.0))
+
+    def memory_used(self, share: float) -> None:
+        """Note the used share of the memory limit, 0 without a limit."""
+        self._figures.memory_used.set(share)
 
     def lines_dropped(self, total: int) -> None:
         """Note how many log lines this process has dropped so far."""

@@ -19,7 +19,20 @@ OUTCOMES = frozenset(
 )
 # What ends a stream before its end, if neither the client nor the answer does.
 BREAKS = frozenset(outcome for outcome in OUTCOMES if outcome.startswith("up_")) | {"draining", "internal"}
-RETRY_REASONS = frozenset({"stale_connection", "stream_options"})
+RETRY_REASONS = frozenset({"stale_connection", "connect", "status", "stream_options"})
+# In the order of their numbers.
+BREAKER_STATES = ("closed", "half-open", "open")
+# What is skipped of a stream, and what is odd about its chunks.
+SKIPS = frozenset({"comment", "empty", "unknown_field", "after_done", "bad_utf8"})
+ANOMALIES = frozenset(
+    {
+        *("invalid_json", "no_choices", "no_delta", "dup_finish", "late_content", "finish_missing", "finish_mismatch"),
+        *("tool_no_index", "tool_no_id", "tool_late_name", "tool_bad_args", "dup_usage", "bad_usage"),
+        *("reasoning_alias", "truncated_after_finish"),
+    }
+)
+# Why a connection of a client is turned away or ended, before a request has come of it or while it is answered.
+REFUSALS = frozenset({"connections", "header_timeout", "header_size", "bad_request", "write_timeout"})
 MAX_MODELS = 200
 
 NONE = "none"

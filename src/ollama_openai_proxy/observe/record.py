@@ -36,6 +36,8 @@ class Record:
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
     finish_reason: str = ""
+    events: int = 0  # read from the upstream's stream
+    odd: dict[str, int] = field(default_factory=dict)  # what was strange about its reply, and how often
     bytes_in: int = 0
     bytes_out: int = 0
     waited: int = 0  # for the backend, and for the client to send and to take

@@ -27,7 +27,7 @@ _OF_NAMES = (
 _CAUSE = "\nThe above exception was the direct cause of the following exception:\n\n"
 _CONTEXT = "\nDuring handling of the above exception, another exception occurred:\n\n"
 _BEGINNING = "Traceback (most recent call last):"
-_FRAME = re.compile(r'^\s*File "[^"\n]*", line \d+, in \S+$', re.MULTILINE)
+_FRAME = re.compile(r'^[ \t]*File "[^"\n]*", line \d+, in \S+$', re.MULTILINE)
 
 
 def describe(error: BaseException, depth: int = _DEPTH) -> str:

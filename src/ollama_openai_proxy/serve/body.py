@@ -1,4 +1,7 @@
-"""Request bodies: read as bytes, whatever their content type claims (rule R1), and never without limit."""
+"""Request bodies: read as bytes, whatever their content type claims (rule R1), and never without limit.
+
+A body that is packed is unpacked here, under the same limit.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +15,8 @@ from starlette.types import Message, Receive, Scope, Send
 
 from ollama_openai_proxy.errors import InvalidRequest
 from ollama_openai_proxy.limits import BodyLimits
+from ollama_openai_proxy.serve.unpacking import PIECE, TOO_LARGE, Unpacker, unpacker
 
-TOO_LARGE = "request body too large"
 TOO_SLOW = "timed out waiting for the request body"
 UNREAD = frozenset({"too_large", "client_timeout"})  # the outcomes of requests whose bodies were not read to the end
 # What is still read of a body that was refused, and thrown away: a client that sends before it reads
@@ -22,9 +25,14 @@ _LINGER_BYTES = 64 * 1024 * 1024
 
 
 async def read_body(request: Request, limits: BodyLimits) -> bytes:
-    """Return the body. Raises InvalidRequest when it is too large, comes too slowly or is never finished."""
+    """Return the body, unpacked.
+
+    Raises InvalidRequest when it is too large, comes too slowly, is never finished, or is packed in a way that
+    nobody here unpacks.
+    """
     if int(request.headers.get("content-length") or 0) > limits.size:
-        raise InvalidRequest(TOO_LARGE, status=413, outcome="too_large")
+        raise _too_large()
+    packed = unpacker(request.headers.getlist("content-encoding"), limits.size)
     parts: list[bytes] = []
     size = 0
     now = asyncio.get_running_loop().time
@@ -32,17 +40,33 @@ async def read_body(request: Request, limits: BodyLimits) -> bytes:
     try:
         async with asyncio.timeout(limits.timeout) as deadline:
             async for part in request.stream():
-                parts.append(part)
                 size += len(part)
                 if size > limits.size:
-                    raise InvalidRequest(TOO_LARGE, status=413, outcome="too_large")
+                    raise _too_large()
+                if packed:
+                    await _unpack(packed, part, parts)
+                else:
+                    parts.append(part)
                 earned = size / limits.min_rate if limits.min_rate else float("inf")
                 deadline.reschedule(min(now(), began + earned) + limits.timeout)
     except ClientDisconnect:
         raise InvalidRequest("request canceled", status=499, outcome="client_abort") from None
     except TimeoutError:
         raise InvalidRequest(TOO_SLOW, status=408, outcome="client_timeout") from None
+    if packed:
+        packed.finish()
     return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+async def _unpack(packed: Unpacker, part: bytes, pieces: list[bytes]) -> None:
+    for piece in packed.feed(part):
+        pieces.append(piece)
+        if len(piece) == PIECE:
+            await asyncio.sleep(0)  # others have their turn
+
+
+def _too_large() -> InvalidRequest:
+    return InvalidRequest(TOO_LARGE, status=413, outcome="too_large")
 
 
 class Lingering(Response):

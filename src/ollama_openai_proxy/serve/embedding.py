@@ -15,7 +15,7 @@ from ollama_openai_proxy.translate.ollama import embeddings, request, wire
 from ollama_openai_proxy.translate.ollama.errors import error_record
 from ollama_openai_proxy.translate.openai.embeddings import Convert, Decoder, truncation
 from ollama_openai_proxy.translate.openai.request import encode
-from ollama_openai_proxy.translate.translator import Answer, WholeTranslator
+from ollama_openai_proxy.translate.translator import MAX_VECTORS, Answer, WholeTranslator
 
 
 class Embedding(Handlers):
@@ -28,6 +28,7 @@ class Embedding(Handlers):
         )
 
     async def embed(self, http: Request) -> Response:
+        self.services.admission.check()
         asked = wire.decode(await self.body(http), wire.EmbedRequest)
         keep_alive = request.keep_alive(asked.keep_alive)
         inputs = request.inputs_of(asked)
@@ -56,6 +57,7 @@ class Embedding(Handlers):
         return self._exchange(self._call(body, name, too_long), decoder, answer, hold)
 
     async def embeddings(self, http: Request) -> Response:
+        self.services.admission.check()
         asked = wire.decode(await self.body(http), wire.EmbeddingsRequest)
         keep_alive = request.keep_alive(asked.keep_alive)
         name = request.required(asked.model)
@@ -75,11 +77,13 @@ class Embedding(Handlers):
         return self._exchange(call, decoder, answer, hold)
 
     def _call(self, body: dict[str, Any], name: str, too_long: str) -> Call:
-        return Call("/embeddings", encode(body, self.services.models.profile), name, too_long=too_long)
+        data = encode(body, self.services.models.profile)
+        return Call("/embeddings", data, name, too_long=too_long, max_reply=MAX_VECTORS)
 
     def _decoder(self, count: int, convert: Convert) -> Decoder:
         return Decoder(count, convert, self.services.upstream.secrets)
 
     def _exchange(self, call: Call, decoder: Decoder, answer: Answer, hold: OnOpen) -> Response:
         translator = WholeTranslator(decoder.feed, answer, error_record)
-        return Exchange(self.services.upstream, call, translator, self.services.pulse, on_open=hold)
+        services = self.services
+        return Exchange(services.upstream, call, translator, services.pulse, admission=services.admission, on_open=hold)

@@ -13,7 +13,9 @@ from starlette.types import Receive, Scope, Send
 from ollama_openai_proxy.call import Call
 from ollama_openai_proxy.errors import Draining, ProxyError, UpstreamError
 from ollama_openai_proxy.observe.pulse import Pulse
+from ollama_openai_proxy.serve.admission import Admission
 from ollama_openai_proxy.serve.recorder import told
+from ollama_openai_proxy.translate.events import note
 from ollama_openai_proxy.translate.translator import Translator
 from ollama_openai_proxy.upstream.client import Upstream
 from ollama_openai_proxy.upstream.reply import Reply
@@ -22,6 +24,8 @@ from ollama_openai_proxy.upstream.reply import Reply
 FINISH_GRACE = 2.0
 # How long, at the end of the process, a client may take to take the record that tells why its stream ends.
 LAST_WORDS = 2.0
+# How many bytes of a reply are translated before others have their turn. Of tiny events they are 20 ms of work.
+TURN = 64 * 1024
 
 _OPERATIONS = {
     "/completions": "text_completion",
@@ -43,8 +47,19 @@ class Exchange(Response):
     in any phase, the upstream is closed at once.
     """
 
-    def __init__(self, upstream: Upstream, call: Call, translator: Translator, pulse: Pulse, on_open: OnOpen) -> None:
+    def __init__(
+        self,
+        upstream: Upstream,
+        call: Call,
+        translator: Translator,
+        pulse: Pulse,
+        *,
+        admission: Admission,
+        on_open: OnOpen,
+    ) -> None:
         """`on_open` is called when the upstream has taken the call; what it returns, when all is over."""
+        self._admission = admission
+        self._leave: Callable[[], None] | None = None
         self._on_open = on_open
         self._on_end: Callable[[], None] | None = None
         self.background = None
@@ -58,6 +73,7 @@ class Exchange(Response):
         self._started = False
         self._answered = False
         self._finish_by: float | None = None
+        self._rest = b""  # of what was read at once
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         task = asyncio.current_task()
@@ -66,11 +82,12 @@ class Exchange(Response):
         self._record = record = told(scope).record
         watch = asyncio.create_task(self._watch(receive, task))
         try:
+            self._leave = await self._admission.enter(scope)
             await self._relay(self._tied_call(scope), send)
         except asyncio.CancelledError:
             if self._client_left:
                 task.uncancel()
-                record.outcome, record.client_gone = "client_abort", True
+                record.outcome, record.client_gone = _ended_by_client(scope), True
                 record.status = record.status or 499
             elif self._answered:
                 task.uncancel()  # what trails after a whole answer is not worth an error
@@ -107,12 +124,16 @@ class Exchange(Response):
         self._end()
         record, facts = self._record, self._translator.facts()
         record.prompt_tokens, record.completion_tokens = facts.usage.prompt_tokens, facts.usage.completion_tokens
-        record.finish_reason = facts.finish_reason
+        record.finish_reason, record.events = facts.finish_reason, facts.events
+        record.odd.update(facts.odd)
         if facts.first_token is not None and facts.last_token is not None:
             record.first_token = record.started + facts.first_token
             record.last_token = record.started + facts.last_token
 
     def _end(self) -> None:
+        if self._leave:
+            self._leave()
+            self._leave = None
         if self._on_end:
             self._on_end()
             self._on_end = None
@@ -136,6 +157,7 @@ class Exchange(Response):
             self._record.waited += self._elapsed() - opened
         self._on_end = self._on_open()
         self._translator.open(reply.content_type, opened)
+        reply.follow(self._translator.progress)
         try:
             await self._stream(reply, send)
         except UpstreamError as error:
@@ -180,6 +202,15 @@ class Exchange(Response):
 
     async def _read(self, reply: Reply) -> bytes:
         """Return the next bytes, b"" when no more come or none need be waited for."""
+        if self._rest:
+            await asyncio.sleep(0)
+            read = self._rest
+        else:
+            read = await self._next(reply)
+        self._rest = read[TURN:]
+        return read[:TURN] if self._rest else read
+
+    async def _next(self, reply: Reply) -> bytes:
         if not self._translator.finishing:
             return await reply.read()
         loop = asyncio.get_running_loop()
@@ -188,7 +219,9 @@ class Exchange(Response):
         try:
             async with asyncio.timeout_at(self._finish_by):
                 return await reply.read()
-        except (TimeoutError, UpstreamError):
+        except (TimeoutError, UpstreamError) as error:
+            if isinstance(error, UpstreamError):
+                note(self._record.odd, "truncated_after_finish")
             return b""  # the answer was whole, only its trailing facts are missing
 
     async def _send(self, send: Send, body: bytes, *, last: bool) -> None:
@@ -205,3 +238,8 @@ class Exchange(Response):
         if self._translator.streamed:
             return [content_type, *_STREAM_HEADERS]
         return [content_type, (b"content-length", b"%d" % length)]
+
+
+def _ended_by_client(scope: Scope) -> str:
+    """Return the outcome of a client that left, or that took nothing for so long that the server left it."""
+    return "client_timeout" if scope.get("stalled") else "client_abort"

@@ -42,6 +42,7 @@ class Generation(Handlers):
         )
 
     async def chat(self, http: Request) -> Response:
+        self.services.admission.check()
         asked = wire.decode(await self.body(http), wire.ChatRequest)
         request.check(asked)
         name = request.required(asked.model)
@@ -54,6 +55,7 @@ class Generation(Handlers):
         return self._answer(http, asked, model, CHAT, request.chat(asked, model))
 
     async def generate(self, http: Request) -> Response:
+        self.services.admission.check()
         asked = wire.decode(await self.body(http), wire.GenerateRequest)
         request.check(asked)
         name = request.looked_up(asked.model)
@@ -103,9 +105,10 @@ class Generation(Handlers):
             top_logprobs=(asked.top_logprobs or 0) if asked.logprobs else None,
         )
         encoder = ContextEncoder(reply, conversation) if conversation else ReplyEncoder(reply)
-        translator = ReplyTranslator(encoder, self.services.upstream.secrets)
+        translator = ReplyTranslator(encoder, self.services.upstream.secrets, self.services.max_event)
         call = self._call(completion, asked.model or "", streamed=streamed)
-        return Exchange(self.services.upstream, call, translator, self.services.pulse, on_open=use)
+        services = self.services
+        return Exchange(services.upstream, call, translator, services.pulse, admission=services.admission, on_open=use)
 
     def _call(self, completion: request.Completion, name: str, *, streamed: bool) -> Call:
         """Return what the backend is asked. `name` is the client's of the model."""

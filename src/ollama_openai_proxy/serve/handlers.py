@@ -10,6 +10,7 @@ from fastapi import Request, Response
 from ollama_openai_proxy.errors import InvalidRequest, ModelNotFound
 from ollama_openai_proxy.limits import BodyLimits
 from ollama_openai_proxy.observe.pulse import Pulse
+from ollama_openai_proxy.serve.admission import Admission
 from ollama_openai_proxy.serve.aliases import Aliases
 from ollama_openai_proxy.serve.body import read_body
 from ollama_openai_proxy.serve.catalog import Catalog
@@ -28,6 +29,7 @@ class Services(NamedTuple):
     aliases: Aliases
     loaded: LoadedModels
     pulse: Pulse
+    admission: Admission
     body: BodyLimits
     max_event: int
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Literal
 
-from ollama_openai_proxy.call import Call
+from ollama_openai_proxy.call import BreakerState, Call
 from ollama_openai_proxy.errors import ProxyError, UpstreamRefused, UpstreamUnauthorised
 from ollama_openai_proxy.observe.logs import lifecycle
 from ollama_openai_proxy.observe.metrics import Metrics
@@ -53,6 +53,14 @@ class UpstreamHealth:
 
     def retried(self, reason: str) -> None:
         self._metrics.upstream_retried(self.name, reason)
+
+    def retry_refused(self) -> None:
+        self._metrics.upstream_retry_refused(self.name)
+
+    def breaker(self, state: BreakerState) -> None:
+        self._metrics.upstream_breaker(self.name, state)
+        level = logging.WARNING if state == "open" else logging.INFO
+        _log.log(level, "the breaker of the upstream is %s", state, extra={"upstream": self.name})
 
     def ended(self, call: Call, error: ProxyError | None) -> None:
         if call.aside:

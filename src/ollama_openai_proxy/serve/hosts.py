@@ -59,6 +59,8 @@ class Hosts:
 
 def address_of(host: str) -> Address | None:
     """Return the address that a Host header is, None for a name."""
+    if "." in host.partition("%")[2]:  # a name after an address: anything is taken for a zone
+        return None
     try:
         address = ipaddress.ip_address(_name(host))
     except ValueError:

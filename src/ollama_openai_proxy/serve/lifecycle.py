@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from typing import Literal
 
 from ollama_openai_proxy.observe.logs import lifecycle
@@ -27,10 +28,18 @@ class Lifecycle:
         self._asked: float | None = None
         self._running: set[asyncio.Task[object]] = set()
         self._cut: set[asyncio.Task[object]] = set()
+        self._at_drain: list[Callable[[], None]] = []
+        self.pressed = False
+        """Whether memory is running out."""
 
     @property
     def draining(self) -> bool:
         return self.state == "draining"
+
+    @property
+    def closes(self) -> bool:
+        """Whether connections end with their next answer: clients shall go elsewhere, or hold less."""
+        return self.draining or self.pressed
 
     @property
     def in_flight(self) -> int:
@@ -44,6 +53,18 @@ class Lifecycle:
         if self._metrics:
             self._metrics.draining(self.draining)
             lifecycle(state, **facts)
+        if self.draining:
+            for call in self._at_drain:
+                call()
+
+    def at_drain(self, call: Callable[[], None]) -> None:
+        """Have this called when the process begins to end."""
+        self._at_drain.append(call)
+
+    def refused(self, reason: str) -> None:
+        """A connection, or what was sent on it, is refused: no request has come of it."""
+        if self._metrics:
+            self._metrics.refused(reason)
 
     def enter(self, task: asyncio.Task[object]) -> None:
         """A request has come."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import FastAPI, Request, Response
 from starlette.types import Scope
 
-from ollama_openai_proxy.errors import ProxyError
+from ollama_openai_proxy.errors import Busy, ProxyError, Unauthorised
 from ollama_openai_proxy.observe.record import Record
 from ollama_openai_proxy.serve.account import Account
 from ollama_openai_proxy.serve.body import UNREAD, Lingering
@@ -51,7 +51,8 @@ def on_error(http: Request, error: Exception) -> Response:
 
 def render(scope: Scope, error: ProxyError) -> Response:
     """Return an error in Ollama's words."""
-    kind = Lingering if error.outcome in UNREAD else Response
+    unread = isinstance(error, Busy | Unauthorised) and not record_of(scope).bytes_in
+    kind = Lingering if unread or error.outcome in UNREAD else Response
     response = json_answer(error_body(error, scope["path"]), status(error, scope["path"]), kind)
     if record_of(scope).streamed:
         response.headers["Content-Type"] = "application/json"  # as Ollama, where lines were to come (contract 1.10)

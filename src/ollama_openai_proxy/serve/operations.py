@@ -32,12 +32,15 @@ class Operations:
         about: dict[str, str],
         *,
         ready_needs_upstream: bool = False,
+        terse: bool = False,
     ) -> None:
-        """`about`: what `/health` tells of the process beside how it does."""
+        """`about`: what `/health` tells of the process beside how it does. `terse`: `/ready` is for strangers, too, and
+        does not say why not."""
         self._lifecycle = lifecycle
         self._upstream = upstream
         self._about = about
         self._ready_needs_upstream = ready_needs_upstream
+        self._terse = terse
 
     def register(self, app: FastAPI) -> None:
         for path, handler in (("/live", self.live), ("/ready", self.ready), ("/health", self.health)):
@@ -49,6 +52,8 @@ class Operations:
     async def ready(self) -> Response:
         """Say `ready`, or with a 503 why not."""
         reason = self._not_ready()
+        if reason and self._terse:
+            reason = "not ready"
         return PlainTextResponse(reason or "ready", 503 if reason else 200, headers=_FRESH)
 
     async def health(self) -> Response:

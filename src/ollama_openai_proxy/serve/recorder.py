@@ -19,6 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ollama_openai_proxy.errors import Draining, ProxyError
 from ollama_openai_proxy.observe.logs import log_exchange
 from ollama_openai_proxy.observe.metrics import Metrics
+from ollama_openai_proxy.observe.metrics_labels import ANOMALIES
 from ollama_openai_proxy.observe.record import Record, request_id
 from ollama_openai_proxy.observe.tracing import Trace, Tracer
 from ollama_openai_proxy.serve.headers import header, joined
@@ -96,8 +97,9 @@ class Recorder:
             task.uncancel()
             await self._fail(Draining(), scope, receive, noting)
         finally:
+            cut = self._lifecycle.was_cut(task)
             self._lifecycle.leave(task)
-            self._end(record, scope)
+            self._end(record, scope, cut=cut)
 
     def _begin(self, scope: Scope) -> Record:
         given = header(scope, b"x-request-id") or ""
@@ -107,12 +109,7 @@ class Recorder:
         trace = self._tracer.begin(record, joined(scope, b"traceparent"), joined(scope, b"tracestate"))
         record.trace_id = trace.trace_id
 
-        def attempted() -> None:
-            if record.asked is None:
-                self._metrics.called()
-            record.attempted()
-
-        scope["told"] = Told(record, trace, attempted)
+        scope["told"] = Told(record, trace, record.attempted)
         request_id.set(record.request_id)
         return record
 
@@ -124,7 +121,7 @@ class Recorder:
                 record.sent(0 if record.method == "HEAD" else len(message.get("body", b"")))
             else:
                 message["headers"] = headers = [*message.get("headers", ()), own]
-                if self._lifecycle.draining:
+                if self._lifecycle.closes:
                     headers.append((b"connection", b"close"))
                 if self._tell_added:
                     headers.append((b"x-proxy-added-ms", b"%.3f" % (record.so_far() / 1e6)))
@@ -153,12 +150,14 @@ class Recorder:
         if not record.status:
             await self._render(scope, error)(scope, receive, send)
 
-    def _end(self, record: Record, scope: Scope) -> None:
+    def _end(self, record: Record, scope: Scope, *, cut: bool) -> None:
         record.end()
         route = scope.get("route")
         record.route = route.path if route else ""
         log_exchange(record)
+        if anomalies := {kind: count for kind, count in record.odd.items() if kind in ANOMALIES}:
+            _log.info("the upstream's reply was odd", extra={"anomalies": anomalies})
         self._metrics.ended(record)
-        if record.outcome == Draining.outcome:
+        if cut and record.outcome == Draining.outcome:  # not who was turned away before anything was asked
             self._metrics.cut()
         told(scope).trace.end(record)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from urllib.parse import quote
 
 from fastapi import Request, Response
@@ -11,12 +11,40 @@ from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from ollama_openai_proxy.serve.recorder import record_of
+from ollama_openai_proxy.errors import ProxyError
+from ollama_openai_proxy.serve.headers import header
+from ollama_openai_proxy.serve.recorder import OPERATIONS, record_of
 
 # The order in which Ollama lists them.
 _METHODS = ("HEAD", "GET", "POST", "DELETE")
+_LOOP = "proxy loop: the base URL of the backend is that of an ollama-openai-proxy"
 # What may stand in a Location as it is; a backslash may not, for browsers take it for a slash.
 _SAFE = "/%:@!$&'()*+,;=~?"
+
+
+class LoopGuard:
+    """Ends calls for a backend that came here: then the base URL is that of this proxy, or of another one.
+
+    It is outside of all other rules, for none of them would tell what is wrong. What clients and probes ask is not
+    looked at: no call of a proxy for completions or a list of models begins so.
+    """
+
+    def __init__(self, app: ASGIApp, *, agent: str, render: Callable[[Scope, ProxyError], Response]) -> None:
+        """`agent`: what the User-Agent of proxies begins with."""
+        self._app = app
+        self._agent = agent
+        self._render = render
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        app = self._app
+        if scope["type"] == "http" and not scope["path"].startswith("/api/") and self._is_own(scope):
+            record = record_of(scope)
+            record.outcome = "bad_request"
+            app = self._render(scope, ProxyError(_LOOP, status=508, outcome=record.outcome))
+        await app(scope, receive, send)
+
+    def _is_own(self, scope: Scope) -> bool:
+        return scope["path"] not in OPERATIONS and (header(scope, b"user-agent") or "").startswith(self._agent)
 
 
 class Redirects:

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-import math
+import logging
 import signal
 import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
-from typing import NamedTuple
+from functools import partial
+from typing import NamedTuple, cast
 
 import uvicorn
 from starlette.types import ASGIApp
 
 from ollama_openai_proxy.limits import ClientLimits
+from ollama_openai_proxy.serve.connection import Gate
+from ollama_openai_proxy.serve.descriptors import allowed
 from ollama_openai_proxy.serve.lifecycle import Lifecycle
+from ollama_openai_proxy.serve.protocol import ClientProtocol
 from ollama_openai_proxy.serve.sockets import address, listen
 
 # What the last words to clients may take, at the end, before their connections are aborted.
 _FLUSH_SECONDS = 1.0  # less than LAST_WORDS of an exchange
 _LOOK_SECONDS = 0.1
+_log = logging.getLogger(__name__)
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -54,23 +59,25 @@ class Server(uvicorn.Server):
         To a supervised server a second SIGTERM says nothing new, for systemd sends one to each process beside
         that of the supervisor, who sends SIGINT to make it hurry.
         """
+        self._lifecycle = lifecycle or Lifecycle()
         limits = limits or ClientLimits()
+        gate = Gate(limits, self._lifecycle.refused, allowed(limits.connections))
+        if lifecycle and gate.connections < limits.connections:
+            _log.warning("the system's limit of open files leaves room for %d connections", gate.connections)
         super().__init__(
             uvicorn.Config(
                 app,
-                http="httptools",
+                http=cast("type[asyncio.Protocol]", partial(ClientProtocol, gate)),
                 ws="none",
                 lifespan="on",
                 log_config=None,
                 access_log=False,
                 server_header=False,
                 proxy_headers=False,
-                timeout_keep_alive=math.ceil(limits.keep_alive),
             )
         )
         self._handle_signals = handle_signals
         self._on_term = self.drain if supervised else self.stop
-        self._lifecycle = lifecycle or Lifecycle()
         self._drain = drain or Drain()
         self._draining: asyncio.Task[None] | None = None
         self._ending: asyncio.Task[None] | None = None

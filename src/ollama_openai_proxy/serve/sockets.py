@@ -7,6 +7,8 @@ import socket
 
 # What `socket` and `bind` say on a host without IPv6.
 _NO_IPV6 = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
+# What the system holds for a client that does not read; Linux doubles it. Left to itself it grows to megabytes.
+_SEND_BUFFER = 128 * 1024
 
 
 def address(listener: socket.socket) -> str:
@@ -35,6 +37,7 @@ def _listen(host: str, port: int) -> socket.socket:
     listener = socket.socket(family, kind, protocol)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)  # those it accepts inherit it
         if family == socket.AF_INET6:
             listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
         listener.bind(place)

@@ -6,9 +6,16 @@ raises an `UpstreamError`. Nothing follows either of them.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import msgspec
+
+Odd = dict[str, int]
+"""How often a backend did what it should not, or sent what is skipped; by names that are not many."""
+
+NOTHING_ODD: Mapping[str, int] = MappingProxyType({})
 
 
 class TextDelta(msgspec.Struct, frozen=True, gc=False):
@@ -60,11 +67,19 @@ class Finish(msgspec.Struct, frozen=True, gc=False):
 Event = TextDelta | ThinkingDelta | ToolCallDelta | Logprobs | Usage | Finish
 
 
+def note(odd: Odd, what: str) -> None:
+    """Count `what`."""
+    odd[what] = odd.get(what, 0) + 1
+
+
 class Facts(NamedTuple):
     """What a reply was, for those who count. The first and last token: nanoseconds since the request
-    arrived, None if none came piece by piece."""
+    arrived, None if none came piece by piece. `events`: how many of a stream were read, `odd`: what was
+    strange about them, and harmless unless the reply failed."""
 
     usage: Usage = Usage()
     finish_reason: str = ""
     first_token: int | None = None
     last_token: int | None = None
+    events: int = 0
+    odd: Mapping[str, int] = NOTHING_ODD

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ollama_openai_proxy.errors import UpstreamBroken
+from ollama_openai_proxy.translate.events import Odd, note
 
 Event = tuple[bytes, bytes]
 """The event's name, or b"", and its data."""
@@ -20,9 +21,10 @@ class Splitter:
     fields `id` and `retry` are dropped, as are events without data.
     """
 
-    def __init__(self, limit: int) -> None:
-        """`limit`: the most bytes that one event may hold."""
+    def __init__(self, limit: int, odd: Odd) -> None:
+        """`limit`: the most bytes that one event may hold. `odd` counts what is skipped."""
         self._limit = limit
+        self._odd = odd
         self._held: list[bytes] = []  # of a line that has not ended
         self._held_size = 0
         self._data: list[bytes] = []  # of an event that has not ended
@@ -30,6 +32,11 @@ class Splitter:
         self._name = b""
         self._after_cr = False
         self._started = False
+
+    @property
+    def partial(self) -> bool:
+        """Whether part of an event is there, or of a line."""
+        return bool(self._held or self._data)
 
     def feed(self, read: bytes, out: list[Event]) -> None:
         """Append each event that `read` completes to `out`.
@@ -108,6 +115,10 @@ class Splitter:
         elif not self._started and line.startswith(BOM):
             self._started = True
             self._field(line[len(BOM) :])
+        elif line.startswith(b":"):
+            note(self._odd, "comment")
+        elif not line.startswith((b"id:", b"retry:")):
+            note(self._odd, "unknown_field")
         self._started = True
 
     def _add(self, data: bytes) -> None:
@@ -120,6 +131,8 @@ class Splitter:
         data = self._data[0] if len(self._data) == 1 else b"\n".join(self._data)
         if data:
             out.append((self._name, data))
+        else:
+            note(self._odd, "empty")
         self._data.clear()
         self._data_size = 0
         self._name = b""

@@ -10,7 +10,8 @@ from typing import Protocol
 
 from ollama_openai_proxy.errors import ProxyError, UpstreamBroken, UpstreamError
 from ollama_openai_proxy.translate.events import Event, Facts, Usage
-from ollama_openai_proxy.translate.openai.reply import EMPTY, Decoder, decoder_for, tells
+from ollama_openai_proxy.translate.openai.completion import EMPTY
+from ollama_openai_proxy.translate.openai.reply import MAX_EVENT, Decoder, decoder_for, tells
 
 # Bytes of a reply with vectors: 2,048 of them with 3,072 numbers each, all printed with 17 digits, are 145 million.
 MAX_VECTORS = 160 * 1024 * 1024
@@ -29,6 +30,9 @@ class Translator(Protocol):
     failure: UpstreamError | None
     begun: bool
     """Whether any of the answer has come; comments and roles are none of it."""
+
+    def progress(self) -> tuple[int, bool]:
+        """Return how much has come, in events or in bytes, and whether part of an event is there."""
 
     @property
     def finishing(self) -> bool:
@@ -76,19 +80,23 @@ class Encoder(Protocol):
 class ReplyTranslator:
     """A completion, in any of the upstream's shapes, to any client's."""
 
-    def __init__(self, encoder: Encoder, secrets: tuple[str, ...] = ()) -> None:
-        """`secrets` must not appear in what an upstream's error is translated to."""
+    def __init__(self, encoder: Encoder, secrets: tuple[str, ...] = (), max_event: int = MAX_EVENT) -> None:
+        """`secrets` must not appear in what an upstream's error is translated to. `max_event`: the most bytes of an
+        event of a stream."""
         self._secrets = secrets
+        self._max_event = max_event
         self.media_type = encoder.media_type
         self.streamed = encoder.streamed
         self.failure: UpstreamError | None = None
         self.begun = False
         self.failed = encoder.failed
-        self.facts = encoder.facts
         self._encoder = encoder
         self._decoder: Decoder | None = None
         self._content_type = ""
         self._start = b""  # until it tells what decodes it
+
+    def progress(self) -> tuple[int, bool]:
+        return self._decoder.progress() if self._decoder else (len(self._start), False)
 
     @property
     def finishing(self) -> bool:
@@ -109,7 +117,7 @@ class ReplyTranslator:
                 read = self._start = self._start + read
                 if not tells(read):
                     return b""
-                self._decoder = decoder_for(self._content_type, read, self._secrets)
+                self._decoder = decoder_for(self._content_type, read, self._secrets, self._max_event)
             self._decoder.feed(read, events)
             self.begun = self.begun or bool(events)
         except UpstreamError as error:
@@ -122,12 +130,19 @@ class ReplyTranslator:
             if self._decoder is None:
                 if not self._start:
                     raise UpstreamBroken(EMPTY, outcome="up_empty")
-                self._decoder = decoder_for(self._content_type, self._start, self._secrets)
+                self._decoder = decoder_for(self._content_type, self._start, self._secrets, self._max_event)
                 self._decoder.feed(self._start, events)
             self._decoder.close(events)
         except UpstreamError as error:
             self.failure = error
         return self._encode(events, elapsed)
+
+    def facts(self) -> Facts:
+        facts, decoder = self._encoder.facts(), self._decoder
+        if decoder is None:
+            return facts
+        odd = {**decoder.odd, **facts.odd} if facts.odd else decoder.odd
+        return Facts(decoder.usage, *facts[1:4], decoder.seen, odd)
 
     def _encode(self, events: list[Event], elapsed: int) -> bytes:
         out: list[bytes] = []
@@ -155,6 +170,9 @@ class WholeTranslator:
         self._opened = 0
         self._usage = Usage()
         self.done = False
+
+    def progress(self) -> tuple[int, bool]:
+        return self._size, False
 
     def open(self, content_type: str, elapsed: int) -> None:
         self._opened = elapsed

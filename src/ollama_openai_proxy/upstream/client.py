@@ -3,27 +3,35 @@
 from __future__ import annotations
 
 import asyncio
-from types import SimpleNamespace, TracebackType
+import time
+from types import TracebackType
 from typing import Self
 
 import aiohttp
 
-from ollama_openai_proxy.call import Call, Unwatched, Watcher
+from ollama_openai_proxy.call import BreakerState, Call, Unwatched, Watcher
 from ollama_openai_proxy.deadlines import Deadlines, Timeouts
 from ollama_openai_proxy.errors import (
+    Busy,
     ProxyError,
     UpstreamBroken,
     UpstreamError,
     UpstreamRefused,
     UpstreamTimeout,
-    UpstreamUnreachable,
+    UpstreamUnavailable,
 )
 from ollama_openai_proxy.limits import UpstreamLimits
+from ollama_openai_proxy.translate.openai import retry_after
 from ollama_openai_proxy.translate.openai.errors import decode_error
-from ollama_openai_proxy.upstream.errors import INVALID, NO_NAME, is_half_head, translated
-from ollama_openai_proxy.upstream.reply import Reply
+from ollama_openai_proxy.upstream.breaker import Breaker
+from ollama_openai_proxy.upstream.errors import INVALID, TRANSPORT
+from ollama_openai_proxy.upstream.reply import Reply, reader
+from ollama_openai_proxy.upstream.resolver import Lookup, ask_system
+from ollama_openai_proxy.upstream.retries import LONGEST_WAIT, PATIENT, pause
+from ollama_openai_proxy.upstream.sender import Sender
 
-_MAX_HEAD = 64 * 1024
+# While the breaker is open. A backend that is back is to be asked within a second.
+_PROBE_SECONDS = 0.5
 
 
 class Upstream:
@@ -40,31 +48,38 @@ class Upstream:
         *,
         user_agent: str,
         watcher: Watcher | None = None,
+        lookup: Lookup = ask_system,
     ) -> None:
-        self._limits = limits or UpstreamLimits()
-        self.watcher = watcher or Unwatched()
+        """`lookup` finds the addresses of the backend's name."""
+        self._limits = limits = limits or UpstreamLimits()
+        self.watcher = watcher = watcher or Unwatched()
         self.secrets = (api_key,) if api_key else ()
-        self._base_url = base_url
-        self._root_url = base_url.removesuffix("/v1")
         self._timeouts = timeouts
-        self._headers = {
+        headers = {
             "Content-Type": "application/json",
             "Accept-Encoding": "identity",
             "User-Agent": user_agent,
         }
         if api_key:
-            self._headers["Authorization"] = f"Bearer {api_key}"
+            headers["Authorization"] = f"Bearer {api_key}"
+        self._breaker = Breaker(limits.breaker, time.monotonic, self._breaker_changed)
+        self._prober: asyncio.Task[None] | None = None
+        connected = self._breaker.connected
+        self._sender = Sender(
+            base_url, headers, timeouts.connect, limits, watcher, lookup=lookup, on_connected=connected
+        )
 
     async def __aenter__(self) -> Self:
-        self._pooled = self._session(aiohttp.TCPConnector(limit=0, keepalive_timeout=self._limits.keep_alive))
-        self._fresh = self._session(aiohttp.TCPConnector(limit=0, force_close=True))
+        await self._sender.open()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._pooled.close()
-        await self._fresh.close()
+        if self._prober:
+            self._prober.cancel()
+            await asyncio.wait((self._prober,))
+        await self._sender.close()
 
     async def open(self, call: Call) -> Reply:
         """Send the call and return the reply, once its status is known to be 2xx.
@@ -79,19 +94,31 @@ class Upstream:
                     raise
                 self.watcher.retried("stream_options")
                 return await self._open(call._replace(body=call.without_usage()))
+        except (UpstreamUnavailable, Busy):
+            raise  # the backend has no part in it
         except ProxyError as error:
             self.watcher.ended(call, error)
             raise
 
     async def _open(self, call: Call) -> Reply:
         deadlines = Deadlines(self._timeouts, streamed=call.streamed)
-        response = await self._send(call, deadlines)
-        try:
-            await self._check(response, call)
-        except BaseException:
-            response.close()
-            raise
-        return Reply(response, deadlines)
+        self._sender.count()
+        repeats = 0
+        while True:
+            response = await self._reach(call, deadlines)
+            try:
+                await self._check(response, call)
+                break
+            except UpstreamRefused:
+                response.close()
+                if not await self._is_again(response, repeats, deadlines):
+                    raise
+            except BaseException:
+                response.close()
+                raise
+            repeats += 1
+            self.watcher.retried("status")
+        return Reply(response, deadlines, max(self._limits.reply.whole, call.max_reply))
 
     async def fetch(self, call: Call, limit: int, seconds: float) -> bytes:
         """Return the whole body of the reply to a call. Raises ProxyError.
@@ -122,68 +149,51 @@ class Upstream:
         self.watcher.ended(call, None)
         return bytes(body)
 
-    def _session(self, connector: aiohttp.TCPConnector) -> aiohttp.ClientSession:
-        trace = aiohttp.TraceConfig()
-        trace.on_connection_reuseconn.append(self._note_reuse)
-        trace.on_connection_create_end.append(self._note_connection)
-        return aiohttp.ClientSession(
-            connector=connector,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            auto_decompress=False,
-            timeout=aiohttp.ClientTimeout(total=None, connect=self._timeouts.connect),
-            max_line_size=_MAX_HEAD,
-            max_field_size=_MAX_HEAD,
-            skip_auto_headers=("User-Agent", "Accept-Encoding"),
-            headers=self._headers,
-            trace_configs=[trace],
-        )
-
-    async def _send(self, call: Call, deadlines: Deadlines) -> aiohttp.ClientResponse:
-        """Send the call; once more, on a fresh connection, when a reused one turns out to be dead."""
-        trace = SimpleNamespace(reused=False)
+    async def _reach(self, call: Call, deadlines: Deadlines) -> aiohttp.ClientResponse:
+        """Send the call unless the breaker is open, and tell it how that went."""
+        breaker, light = self._breaker, not call.body
+        tried = False if light else breaker.enter()
         try:
-            async with deadlines.first_byte():
-                try:
-                    return await self._request(self._pooled, call, trace)
-                except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
-                    if not trace.reused or is_half_head(error):
-                        raise
-                    self.watcher.retried("stale_connection")
-                    return await self._request(self._fresh, call, trace)
-        except aiohttp.ClientError as error:
-            raise translated(error) from None
-        except TimeoutError:
-            raise deadlines.passed() from None
-        except UnicodeError:  # of a host that can't be a name
-            raise UpstreamUnreachable(NO_NAME, outcome="up_dns") from None
+            response = await self._sender.send(call, deadlines)
+        except UpstreamError as error:
+            if error.outcome in TRANSPORT:
+                breaker.failed(tried=tried, connected=error.outcome == "up_reset", light=light)
+            else:
+                breaker.left(tried=tried)
+            raise
+        except BaseException:
+            breaker.left(tried=tried)
+            raise
+        breaker.succeeded(light=light)
+        return response
 
-    async def _request(
-        self, session: aiohttp.ClientSession, call: Call, trace: SimpleNamespace
-    ) -> aiohttp.ClientResponse:
-        self.watcher.attempted()
-        call.on_attempt()
-        return await session.request(
-            "POST" if call.body else "GET",
-            (self._root_url if call.rooted else self._base_url) + call.path,
-            data=call.body or None,
-            allow_redirects=False,
-            trace_request_ctx=trace,
-            headers=(("Accept", "text/event-stream" if call.streamed else "application/json"), *call.headers),
-        )
+    async def _is_again(self, response: aiohttp.ClientResponse, repeats: int, deadlines: Deadlines) -> bool:
+        """Whether to send the call again after this answer; wait for as long as it asks for, if it is not too long."""
+        if response.status not in PATIENT or repeats >= self._limits.retry.status:
+            return False
+        asked = retry_after.seconds(response.headers, time.time())
+        wait = pause(repeats) if asked is None else asked + pause(0)
+        by = deadlines.first_byte().when()
+        if wait > LONGEST_WAIT or (by is not None and asyncio.get_running_loop().time() + wait >= by):
+            return False
+        if not self._sender.may_repeat():
+            return False
+        await asyncio.sleep(wait)
+        return True
 
-    async def _note_reuse(
-        self, _session: aiohttp.ClientSession, context: SimpleNamespace, _params: aiohttp.TraceConnectionReuseconnParams
-    ) -> None:
-        context.trace_request_ctx.reused = True
-        self.watcher.connected(reused=True)
+    def _breaker_changed(self, state: BreakerState) -> None:
+        self.watcher.breaker(state)
+        if state == "open" and (self._prober is None or self._prober.done()):
+            self._prober = asyncio.create_task(self._probe())
 
-    async def _note_connection(
-        self,
-        _session: aiohttp.ClientSession,
-        _context: SimpleNamespace,
-        _params: aiohttp.TraceConnectionCreateEndParams,
-    ) -> None:
-        self.watcher.connected(reused=False)
+    async def _probe(self) -> None:
+        """Look whether the backend is back, as long as nobody is sent to it: by its list, which costs nothing."""
+        while self._breaker.pausing:
+            await asyncio.sleep(_PROBE_SECONDS)
+            if await self._sender.answers(Call("/models")):
+                self._breaker.succeeded(light=True)
+                return
+            self._breaker.failed(light=True)
 
     async def _check(self, response: aiohttp.ClientResponse, call: Call) -> None:
         status = response.status
@@ -193,16 +203,15 @@ class Upstream:
             raise UpstreamBroken("the upstream redirected; check its base URL")
         if status < 200:
             raise UpstreamBroken(INVALID)
-        if response.headers.get("Content-Encoding", "identity").lower() != "identity":
-            raise UpstreamBroken("unexpected content encoding from upstream")
 
     async def _refusal(self, response: aiohttp.ClientResponse, call: Call) -> ProxyError:
         body, limits = bytearray(), self._limits.reply
         try:
             async with asyncio.timeout(limits.error_seconds):
-                while len(body) < limits.error and (read := await response.content.readany()):
+                read_any = reader(response, response.content.readany)
+                while len(body) < limits.error and (read := await read_any()):
                     body += read
-        except (aiohttp.ClientError, TimeoutError):
+        except (aiohttp.ClientError, UpstreamError, TimeoutError):
             pass  # the status says enough
         return decode_error(
             response.status,
@@ -210,6 +219,6 @@ class Upstream:
             model=call.model,
             no_route=call.no_route,
             too_long=call.too_long,
-            retry_after=response.headers.get("Retry-After"),
+            retry_after=retry_after.seconds(response.headers, time.time()),
             secrets=self.secrets,
         )

@@ -3,40 +3,70 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
 import aiohttp
 
-from ollama_openai_proxy.deadlines import Deadlines
+from ollama_openai_proxy.deadlines import Deadlines, Progress
 from ollama_openai_proxy.errors import UpstreamBroken, UpstreamError
-from ollama_openai_proxy.upstream.errors import INVALID, translated
+from ollama_openai_proxy.upstream.errors import translated
+from ollama_openai_proxy.upstream.inflate import Inflated, is_packed
 
+Read = Callable[[], Awaitable[bytes]]
+
+TOO_LARGE = "the upstream's response is too large"
 _DRAIN_SECONDS = 0.5
+
+
+def reader(response: aiohttp.ClientResponse, read: Read, again: Callable[[], None] = lambda: None) -> Read:
+    """Return what reads the body by `read`, and unpacks it if it is packed. Raises UpstreamBroken if it can't.
+
+    `again` is called before each further read that one read takes.
+    """
+    encoding = response.headers.get("Content-Encoding", "").strip().lower()
+    return Inflated(read, again, encoding).read if is_packed(encoding) else read
 
 
 class Reply:
     """The backend's answer to a call: its status was 2xx, its body is still to come."""
 
-    def __init__(self, response: aiohttp.ClientResponse, deadlines: Deadlines) -> None:
+    def __init__(self, response: aiohttp.ClientResponse, deadlines: Deadlines, limit: int) -> None:
+        """`limit`: the most bytes that are read of it. Raises UpstreamBroken for an encoding that can't be read."""
         self.content_type = response.headers.get("Content-Type", "")
         self._response = response
         self._deadlines = deadlines
-        self._read_any = response.content.readany
+        self._left = limit
+        self._read_any: Read = response.content.readany
+        if "Content-Encoding" in response.headers:
+            try:
+                self._read_any = reader(response, self._read_packed, deadlines.wait)
+            except UpstreamBroken:
+                response.close()
+                raise
         self._failure: UpstreamError | None = None
-        deadlines.watch(self._look, self._fail)
+        deadlines.watch(self._fail)
 
     async def read(self) -> bytes:
-        """Return the next bytes, b"" at the end. Raises UpstreamError."""
+        """Return the next bytes, b"" at the end. Raises UpstreamError, when all that came before it was read."""
         self._deadlines.wait()
         try:
-            return await self._read_any()
+            read = await self._read_any()
         except aiohttp.ClientError as error:
-            raise self._failure or translated(error) from None
+            read = self._rest(error)
         finally:
             self._deadlines.stop_waiting()
+        self._left -= len(read)
+        if self._left < 0:
+            raise UpstreamBroken(TOO_LARGE, outcome="too_large")
+        return read
 
     def begin(self) -> None:
         """Tell that the answer has begun. Until then `first_byte` limits, whatever else was read."""
         self._deadlines.begin()
+
+    def follow(self, progress: Progress) -> None:
+        """Let the reply fail, too, when bytes come but `progress` tells of none."""
+        self._deadlines.follow(progress)
 
     async def drain(self) -> None:
         """Read what trails after the answer, briefly, so that the connection can be used again."""
@@ -44,7 +74,7 @@ class Reply:
             async with asyncio.timeout(_DRAIN_SECONDS):
                 while await self._read_any():
                     pass
-        except (aiohttp.ClientError, TimeoutError):
+        except (aiohttp.ClientError, UpstreamError, TimeoutError):
             self.close()
 
     def close(self) -> None:
@@ -52,11 +82,21 @@ class Reply:
         self._deadlines.stop()
         self._response.close()
 
-    def _look(self) -> None:
-        """Fail when the framing is broken: aiohttp closes the connection then, and leaves the reader waiting."""
-        connection, content = self._response.connection, self._response.content
-        if connection and connection.closed and not content.is_eof() and not content.exception():
-            self._fail(UpstreamBroken(INVALID))
+    async def _read_packed(self) -> bytes:
+        try:
+            return await self._response.content.readany()
+        except aiohttp.ClientError as error:
+            return self._rest(error)
+
+    def _rest(self, error: aiohttp.ClientError) -> bytes:
+        """Return what had come before the error, which aiohttp would drop with it; then raise the error."""
+        content = self._response.content
+        content.set_exception(None)  # type: ignore[arg-type]  # its reader of what is there refuses while there is one
+        rest = content.read_nowait()
+        content.set_exception(error)
+        if not rest and not content.is_eof():
+            raise self._failure or translated(error) from None
+        return rest
 
     def _fail(self, failure: UpstreamError) -> None:
         self._failure = failure

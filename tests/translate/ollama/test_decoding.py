@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ollama_openai_proxy.errors import InvalidRequest
-from ollama_openai_proxy.translate.ollama.decoding import Body, Wire
+from ollama_openai_proxy.translate.ollama.decoding import MAX_ODD_VALUES, MAX_VALUES, Body, Wire
 from ollama_openai_proxy.translate.ollama.gojson import ANY, BOOL, INT, MAP, STRING, array, struct
 
 
@@ -71,7 +71,7 @@ def test_both_ways_agree(thing: dict[str, Any]) -> None:
 @given(
     st.binary(max_size=40) | ANYTHING.map(msgspec.json.encode) | THINGS.map(msgspec.json.encode).map(lambda b: b[1:])
 )
-def test_nothing_but_refusals(body: bytes) -> None:
+def test_b2_t21_nothing_but_refusals(body: bytes) -> None:
     """Contract 1.7: any bytes are a request or a bad request with a text: nothing else is ever raised."""
     refused: InvalidRequest | None = None
     try:
@@ -107,3 +107,39 @@ def test_what_neither_way_takes() -> None:
 def test_text_that_is_no_utf8(body: bytes) -> None:
     """Go reads any bytes as text, with U+FFFD for what is none."""
     assert set(BODY.decode(body).name or "") <= {"\ufffd", "a"}
+
+
+MANY = b'{"any":[' + b'"a",' * MAX_ODD_VALUES + b'"a"]'
+
+
+@pytest.mark.parametrize("body", [b"[" * (MAX_VALUES + 1), b'{"any":[' + b"1," * MAX_VALUES + b"1]}"])
+def test_b4_too_many_values(body: bytes) -> None:
+    """B4, M10: what a body costs goes by its values: no more of them are read than any honest request has."""
+    with pytest.raises(InvalidRequest, match=r"^request body has too many values$"):
+        BODY.decode(body)
+
+
+def test_b4_many_values() -> None:
+    """B4: fewer are read, and what stands in strings is text."""
+    assert len(BODY.decode(MANY + b"}").any) == MAX_ODD_VALUES + 1
+    assert len(BODY.decode(b'{"name":"' + b"{[," * MAX_VALUES + b'"}').name or "") == 3 * MAX_VALUES
+
+
+@pytest.mark.parametrize("odd", [b',"on":5}', b',"parts":[{"unknown":1}]}', b",}", b',"NAME":"x"}'])
+def test_m10_many_values_that_are_odd(odd: bytes) -> None:
+    """M10: what takes Go's way to read, or to find its words for, is read only while that is quick."""
+    with pytest.raises(InvalidRequest, match=r"^invalid request body$"):
+        BODY.decode(MANY + odd)
+
+
+def test_unknown_fields_are_left_out_at_once() -> None:
+    """Contract 1.7: a large body with fields of another API is read like any other; the last of a field twice wins."""
+    thing = BODY.decode(MANY + b',"unknown":{"x":[1e999]},"name":"x","other":null,"name":"y"}')
+    assert (thing.name, len(thing.any)) == ("y", MAX_ODD_VALUES + 1)
+
+
+def test_b3_depth() -> None:
+    """B3: nesting without end is refused, wherever it stands."""
+    for field in (b"any", b"unknown", b"ANY"):
+        with pytest.raises(InvalidRequest, match=r"^exceeded max depth$"):
+            BODY.decode(b'{"%b":' % field + b"[" * 100_000 + b"]" * 100_000 + b"}")

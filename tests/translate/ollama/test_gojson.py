@@ -69,7 +69,7 @@ def refusal(body: bytes) -> str:
         (b"model=llama3&prompt=hi", "invalid character 'm' looking for beginning of value"),
     ],
 )
-def test_syntax(body: bytes, message: str) -> None:
+def test_b2_syntax(body: bytes, message: str) -> None:
     """Contract 1.7: a body that is no JSON is answered in the words of Go's decoder."""
     assert refusal(body) == message
 
@@ -149,7 +149,7 @@ def test_body_that_is_no_object(body: bytes, message: str) -> None:
         ),
     ],
 )
-def test_wrong_types(member: str, message: str) -> None:
+def test_b4_wrong_types(member: str, message: str) -> None:
     """Contract 1.7: the word for the JSON, the path through the structs, the Go type."""
     assert refusal(f"{{{member}}}".encode()) == f"json: cannot unmarshal {message}"
 
@@ -193,12 +193,12 @@ def test_what_go_takes(body: bytes, bound: object) -> None:
 
 
 @pytest.mark.parametrize("depth", [1_100, 5_000, 100_000])
-def test_depth(depth: int) -> None:
+def test_b3_t21_depth(depth: int) -> None:
     """Row B3: nesting beyond any honest request is refused, at whichever layer it is too deep."""
     assert refusal(b'{"think":' + b"[" * depth + b"]" * depth + b"}") == "exceeded max depth"
 
 
-def test_huge_numbers() -> None:
+def test_b3_t21_huge_numbers() -> None:
     """Row B3: numbers that no float can hold are refused, not turned into null or infinity."""
     message = "json: cannot unmarshal number 1e999 into Go struct field ChatRequest.options of type float64"
     assert refusal(b'{"options":{"temperature":1e999}}') == message

@@ -162,12 +162,13 @@ def test_numbers_beyond_the_type(key: str, value: object) -> None:
     assert caught.value.status == 500
 
 
-def test_the_largest_numbers() -> None:
-    """Row B13: what fits is forwarded, however unlikely; the backend knows its limits."""
+def test_b13_the_largest_numbers() -> None:
+    """B13: what fits is forwarded; a limit that no model reaches is none."""
     float32 = 3.4028234663852886e38
-    given = {"seed": 2**63 - 1, "num_predict": 1e12, "temperature": float32, "num_keep": -(2**63)}
+    given = {"seed": 2**63 - 1, "num_predict": 2**31 - 1, "temperature": float32, "num_keep": -(2**63)}
+    assert translate({"num_predict": 2**31}) == translate({"num_predict": 1e12}) == ({}, {})
     assert translate(given) == (
-        {"seed": 9223372036854775807, "max_tokens": 1_000_000_000_000, "temperature": float32},
+        {"seed": 9223372036854775807, "max_tokens": 2_147_483_647, "temperature": float32},
         {"num_keep": -9223372036854775808},
     )
 

@@ -204,3 +204,21 @@ def test_long_text_with_logprobs() -> None:
     found = encode([Logprobs([entry("x", -1)]), TextDelta("x" * 200_000), Finish("stop")], 0)
     assert [b"logprobs" in line for line in found].count(True) == 1
     assert "".join(msgspec.json.decode(line)["message"]["content"] for line in found) == "x" * 200_000
+
+
+@pytest.mark.parametrize("kind", [TextDelta, ThinkingDelta])
+def test_g13_entries_without_number_take_several_lines(kind: type[TextDelta | ThinkingDelta]) -> None:
+    """G13: no line holds more than 256 entries; what no text is left for follows without text, before the end."""
+    events: list[Event] = [Logprobs([entry(str(number), -0.5) for number in range(600)]), kind("Hi"), Finish("stop")]
+    lines = encode(events, 0)
+    assert [len(logprobs(line) or ()) for line in lines] == [256, 256, 88, 0]
+    tokens = [one["token"] for line in lines for one in logprobs(line) or ()]
+    assert tokens == [str(number) for number in range(600)]
+    assert len(encode(events, 0, streamed=False)) == 1
+    assert len(logprobs(encode(events, 0, streamed=False)[0])) == 600
+
+
+def test_g13_entries_of_calls_take_several_lines() -> None:
+    """G13: so do those of tool calls, which come with the last of all lines but one."""
+    events: list[Event] = [Logprobs([entry("{", -0.5)] * 300), ToolCallDelta(0, "a", "f", "{}"), Finish("stop")]
+    assert [len(logprobs(line) or ()) for line in encode(events, 0)] == [256, 44, 0]

@@ -1,3 +1,4 @@
+import contextlib
 import re
 
 import msgspec
@@ -148,3 +149,31 @@ def test_call_without_a_name() -> None:
     with pytest.raises(UpstreamBroken) as caught:
         collect(ToolCallDelta(0, "a", "", "{}"))
     assert caught.value.message == "model called a tool without a name"
+
+
+def test_h17_ids_are_distinct() -> None:
+    """H17: where the backend gives all calls one id, the first has it and the others get their own, always the same."""
+    deltas = [ToolCallDelta(number, "x", "f") for number in range(3)]
+    ids = [call["id"] for call in msgspec.json.decode(collect(*deltas))]
+    assert ids[0] == "x"
+    assert len(set(ids)) == 3
+    assert ids == [call["id"] for call in msgspec.json.decode(collect(*deltas))]
+
+
+@pytest.mark.parametrize(
+    ("text", "odd"),
+    [
+        ("{}", {}),
+        ("", {}),
+        (r'"{\"a\":1}"', {"tool_bad_args": 1}),
+        ("{", {"tool_bad_args": 1}),
+        ("[]", {"tool_bad_args": 1}),
+    ],
+)
+def test_h18_odd_arguments_are_noted(text: str, odd: dict[str, int]) -> None:
+    """H18: arguments that are encoded twice, or none, are noted."""
+    collector = ToolCallCollector(7)
+    collector.add(ToolCallDelta(0, "a", "f", text))
+    with contextlib.suppress(UpstreamBroken):
+        collector.finish()
+    assert collector.odd == odd

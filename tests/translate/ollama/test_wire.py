@@ -201,7 +201,7 @@ def test_images(kind: type[Wire], member: str) -> None:
     assert refusal(f"{{{member}}}".encode(), kind) == "illegal base64 data at input byte 4"
 
 
-def test_depth() -> None:
+def test_b3_t21_depth() -> None:
     """Row B3: nesting is refused alike in what is read and in what is passed through."""
     for member in (b'"options":{"x":%b}', b'"tools":[{"x":%b}]', b'"format":%b', b'"_unknown":%b'):
         body = b"{" + member.replace(b"%b", b"[" * 100_000 + b"]" * 100_000) + b"}"

@@ -97,7 +97,7 @@ def test_no_vectors_at_all_is_a_wrong_number(reply: bytes) -> None:
         pytest.param([item([1]), item([2])], 1, id="H27 one too many"),
     ],
 )
-def test_a_wrong_number_of_vectors_is_refused(items: list[Any], count: int) -> None:
+def test_h27_a_wrong_number_of_vectors_is_refused(items: list[Any], count: int) -> None:
     """H27: vectors that belong to no input, or inputs without one, must not be misaligned silently."""
     with pytest.raises(UpstreamBroken) as caught:
         decode(body(*items), count)
@@ -166,10 +166,12 @@ def test_a_total_is_the_prompt() -> None:
 
 @given(
     st.integers(1, 60),
-    st.lists(st.lists(st.integers(-9, 9), max_size=4), max_size=4),
+    st.integers(0, 4).flatmap(
+        lambda size: st.lists(st.lists(st.integers(-9, 9), min_size=size, max_size=size), max_size=4)
+    ),
     st.sampled_from(["", " ", "\n\t"]),
 )
-def test_any_pieces_make_the_same_vectors(piece: int, given_vectors: list[list[int]], space: str) -> None:
+def test_h27_any_pieces_make_the_same_vectors(piece: int, given_vectors: list[list[int]], space: str) -> None:
     """H27: however the bytes are cut, the vectors are the same, and belong to the same inputs."""
     items = [item(vector, index=index) for index, vector in reversed(list(enumerate(given_vectors)))]
     reply = json.dumps({"data": items, "usage": {"prompt_tokens": 3}}, indent=2 if space else None).encode()
@@ -191,10 +193,10 @@ def test_a_vector_is_converted_when_it_is_whole() -> None:
     assert converted == []
     decoder.feed(b'],"index":1},{"embed')
     assert converted == [b"[1,2]"]
-    decoder.feed(b'ding":[3],"index":0}')
-    assert converted == [b"[1,2]", b"[3]"]
+    decoder.feed(b'ding":[3,4],"index":0}')
+    assert converted == [b"[1,2]", b"[3,4]"]
     decoder.feed(b"]}")
-    assert decoder.close().vectors == [b"[3]", b"[1,2]"]
+    assert decoder.close().vectors == [b"[3,4]", b"[1,2]"]
 
 
 def test_base64_is_converted_when_it_is_whole() -> None:
@@ -210,13 +212,13 @@ def test_base64_is_converted_when_it_is_whole() -> None:
     assert converted == []
     decoder.feed(b'AAL8=","index":1},{"embedding":"')
     assert converted == [b"[1.0,-0.5]"]
-    decoder.feed(b'AACAPw==","index":0}')
-    assert converted == [b"[1.0,-0.5]", b"[1.0]"]
+    decoder.feed(b'AACAPwAAAL8=","index":0}')
+    assert converted == [b"[1.0,-0.5]", b"[1.0,-0.5]"]
     decoder.feed(b"]}")
-    assert decoder.close().vectors == [b"[1.0]", b"[1.0,-0.5]"]
+    assert decoder.close().vectors == [b"[1.0,-0.5]", b"[1.0,-0.5]"]
 
 
-def test_cut_at_any_byte() -> None:
+def test_h27_cut_at_any_byte() -> None:
     """H27: a part of a reply is no reply, wherever it was cut, and however it writes its vectors."""
     reply = body(item([1.5], index=0), item("AACAPw==", index=1), usage={"prompt_tokens": 3})
     assert len(decode(reply, 2).vectors) == 2
@@ -281,3 +283,11 @@ def test_a_real_reply_of_llama_cpp() -> None:
     by_index = {entry["index"]: entry["embedding"] for entry in json.loads(reply)["data"]}
     assert vectors(reply, 2) == [by_index[0], by_index[1]]
     assert [len(vector) for vector in vectors(reply, 2)] == [576, 576]
+
+
+@pytest.mark.parametrize("other", [[1.0], [1.0, 2.0, 3.0], "AACAPw==", {"a": [1, 2, 3]}], ids=repr)
+def test_h27_vectors_of_different_lengths_are_refused(other: Any) -> None:
+    """H27: vectors of one model are as long as each other; others would be compared with nonsense."""
+    reply = json.dumps({"data": [{"index": 0, "embedding": [1.0, 2.0]}, {"index": 1, "embedding": other}]}).encode()
+    with pytest.raises(UpstreamBroken):
+        decode(reply, 2)

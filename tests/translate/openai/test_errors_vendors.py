@@ -122,10 +122,18 @@ VENDORS = [
     pytest.param(
         429,
         {"error": "Model is overloaded", "error_type": "overloaded"},
-        429,
+        503,
         "Model is overloaded",
         id="I10 TGI overloaded",
     ),
+    pytest.param(
+        500,
+        {"error": "Incomplete generation", "error_type": "incomplete_generation"},
+        502,
+        "Incomplete generation",
+        id="I10 TGI incomplete",
+    ),
+    pytest.param(400, {"error": "no", "error_type": ["odd"]}, 400, "no", id="no type of TGI's"),
     pytest.param(
         422,
         {"detail": VALIDATION},

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import msgspec
 import pytest
 
 from ollama_openai_proxy.errors import UpstreamBroken
-from ollama_openai_proxy.translate.events import Event, ToolCallDelta
+from ollama_openai_proxy.translate.events import Event, Odd, ToolCallDelta
 from ollama_openai_proxy.translate.openai.toolcalls import ToolCalls
 from ollama_openai_proxy.translate.openai.wire import Function, ToolCall
 from support.decoding import STOP, Call, Fragment, calls_of, decode, sse, tell, told, tools, written
@@ -136,19 +137,19 @@ def test_arguments_too_deep_to_read_are_not_complete() -> None:
     assert calls_of((0, None, "f", deep), (0, None, "f", "{")) == [("", "f", deep + "{")]
 
 
-def test_an_object_too_deep_to_write_is_refused() -> None:
+def test_t21_an_object_too_deep_to_write_is_refused() -> None:
     """T21: an object that can just be read may be too deep to write: that is the backend's fault, not a crash."""
     deep: Any = {}
     for _ in range(100_000):
         deep = {"a": deep}
     with pytest.raises(UpstreamBroken, match=r"^the upstream sent invalid JSON$"):
-        list(ToolCalls().add([ToolCall(function=Function(name="f", arguments=deep))]))
+        list(ToolCalls({}).add([ToolCall(function=Function(name="f", arguments=deep))]))
 
 
 def test_ten_thousand_fragments_are_one_call() -> None:
     """H19: arguments arrive a token at a time."""
     pieces = ['{"x":"', *["abc"] * 10_000, '"}']
-    calls = ToolCalls()
+    calls = ToolCalls({})
     events: list[Event] = []
     for piece in pieces:
         events += calls.add([ToolCall(index=0, function=Function(name="f", arguments=piece))])
@@ -158,7 +159,7 @@ def test_ten_thousand_fragments_are_one_call() -> None:
 
 def test_a_fragment_that_adds_nothing_is_no_event() -> None:
     """Repeated ids and names are left out, so that a reader may simply concatenate."""
-    calls = ToolCalls()
+    calls = ToolCalls({})
     first = list(calls.add([ToolCall(index=0, id="a", function=Function(name="f", arguments=""))]))
     again = list(calls.add([ToolCall(index=0, id="a", function=Function(name="f", arguments=""))]))
     assert len(first) == 1
@@ -175,3 +176,50 @@ def test_a_fragment_that_says_nothing_is_no_call() -> None:
         if isinstance(event, ToolCallDelta)
     ]
     assert first == [ToolCallDelta(0, "a", "f", "{}")]
+
+
+@pytest.mark.parametrize(
+    ("pieces", "calls"),
+    [
+        pytest.param(['{"a":"}', '{"}'], 1, id="brackets in a string"),
+        pytest.param(['{"a":"\\"}', '{"}'], 1, id="a quote that is escaped"),
+        pytest.param(['{"a":"\\', "{b", '{"}'], 1, id="an escape cut in two"),
+        pytest.param(['{"a":"\\\\"}', "{}"], 2, id="an escaped backslash"),
+        pytest.param(['{"a":[', '{"b":1}', "]}"], 1, id="an object in a list"),
+        pytest.param(["{}", "{}", "{}"], 3, id="empty objects"),
+        pytest.param(['{"a":1}', ' {"a":2}'], 2, id="space before the next"),
+        pytest.param(["\\", "{}"], 2, id="a backslash outside of a string"),
+    ],
+)
+def test_h15_h16_where_a_call_ends(pieces: list[str], calls: int) -> None:
+    """H15, H16: with the name on every fragment and neither id nor index, only whole arguments end a call."""
+    assert len(calls_of(*((None, None, "f", piece) for piece in pieces), together=False)) == calls
+
+
+def test_h19_calls_without_number() -> None:
+    """H19: 512 calls are taken, one more is an error."""
+    calls = ToolCalls({})
+    many = [ToolCall(index=number, id=f"c{number}", function=Function(name="f")) for number in range(513)]
+    assert len(list(calls.add(many[:-1]))) == 512
+    with pytest.raises(UpstreamBroken, match=r"^the upstream called too many tools$"):
+        list(calls.add(many[-1:]))
+
+
+@pytest.mark.parametrize(
+    ("fragments", "odd"),
+    [
+        pytest.param([(0, "a", "f", "{}")], {}, id="OpenAI"),
+        pytest.param([(None, "a", "f", "{}")], {"tool_no_index": 1}, id="no index"),
+        pytest.param([(0, None, "f", "{}"), (1, None, "g", "{}")], {"tool_no_id": 2}, id="no ids"),
+        pytest.param([(0, "a", None, None), (0, None, "f", "{}")], {"tool_late_name": 1}, id="late name"),
+        pytest.param([(0, "a", "f", {"x": 1})], {"tool_bad_args": 1}, id="an object"),
+    ],
+)
+def test_h15_h16_h17_h18_what_is_odd_is_noted(fragments: list[Fragment], odd: dict[str, int]) -> None:
+    """H15 to H18: what had to be guessed is noted, by its kind and how often."""
+    noted: Odd = {}
+    calls = ToolCalls(noted)
+    for fragment in fragments:
+        list(calls.add([msgspec.convert(written(fragment), ToolCall)]))
+    calls.close()
+    assert noted == odd

@@ -20,7 +20,8 @@ def test_unknown_fields_are_skipped() -> None:
     chunk = decode_chunk(
         b'{"id":"x","created":1.5,"obfuscation":"a","choices":[{"index":0,"stop_reason":null,"delta":'
         b'{"role":"assistant","content":"Hi","annotations":[{}],"audio":{"id":"a"},"tool_calls":'
-        b'[{"type":"function","extra_content":{},"function":{"name":"f","strict":true}}]}}]}'
+        b'[{"type":"function","extra_content":{},"function":{"name":"f","strict":true}}]}}]}',
+        {},
     )
     assert content(chunk) == "Hi"
     assert chunk.choices
@@ -32,7 +33,7 @@ def test_unknown_fields_are_skipped() -> None:
 @pytest.mark.parametrize("data", [b"{}", b'{"type":"ping"}', b'{"choices":null}', b'{"choices":[]}'])
 def test_a_chunk_may_lack_everything(data: bytes) -> None:
     """H2, H3: pings and chunks without choices are chunks."""
-    assert not decode_chunk(data).choices
+    assert not decode_chunk(data, {}).choices
 
 
 @pytest.mark.parametrize(
@@ -61,7 +62,7 @@ def test_a_chunk_may_lack_everything(data: bytes) -> None:
 def test_what_is_no_chunk_is_refused(data: bytes) -> None:
     """H1, H2: a chunk that can't be read is never taken for an empty one, or its tokens would be lost silently."""
     with pytest.raises(UpstreamBroken) as caught:
-        decode_chunk(data)
+        decode_chunk(data, {})
     assert caught.value.message == "the upstream sent invalid JSON"
     assert (caught.value.status, caught.value.outcome) == (502, "up_protocol")
 
@@ -78,15 +79,17 @@ def test_what_is_no_chunk_is_refused(data: bytes) -> None:
 )
 def test_broken_text_costs_the_character_not_the_chunk(written: bytes, text: str) -> None:
     """G17: what is no text becomes U+FFFD, and the stream goes on."""
-    assert content(decode_chunk(b'{"choices":[{"delta":{"content":"' + written + b'"}}]}')) == text
+    assert content(decode_chunk(b'{"choices":[{"delta":{"content":"' + written + b'"}}]}', {})) == text
 
 
 def test_numbers_that_json_does_not_have_do_not_break_the_chunk() -> None:
     """Python backends write NaN and Infinity for log probabilities; the text beside them is worth keeping."""
     data = b'{"choices":[{"delta":{"content":"Hi"},"logprobs":{"content":[{"token":"Hi","logprob":-Infinity}]}}]}'
-    assert content(decode_chunk(data)) == "Hi"
+    assert content(decode_chunk(data, {})) == "Hi"
 
 
 def test_separators_of_lines_are_text() -> None:
     """G18: U+2028 and U+0085 in a string are characters like any other."""
-    assert content(decode_chunk('{"choices":[{"delta":{"content":"a\u2028b\u0085"}}]}'.encode())) == "a\u2028b\u0085"
+    assert (
+        content(decode_chunk('{"choices":[{"delta":{"content":"a\u2028b\u0085"}}]}'.encode(), {})) == "a\u2028b\u0085"
+    )

@@ -80,8 +80,9 @@ def struct(name: str, /, **fields: Kind) -> Kind:
 def bind(body: bytes, kind: Kind) -> Any:
     """Return the body's first value, cut down to the fields of `kind`. Raises InvalidRequest."""
     try:
-        value = _load(body.decode("utf-8", "surrogateescape"))
-        if not body.isascii() or b"\\u" in body:  # else nothing in it is half of a pair
+        text, is_whole = _decoded(body)
+        value = _load(text)
+        if not is_whole or b"\\u" in body:  # else nothing in it is half of a pair
             value = mend(value)
         if value is None:
             return {}
@@ -90,6 +91,14 @@ def bind(body: bytes, kind: Kind) -> Any:
         return _bind(value, kind, kind.name)
     except RecursionError:
         raise InvalidRequest("exceeded max depth") from None
+
+
+def _decoded(body: bytes) -> tuple[str, bool]:
+    """Return the text, and whether it is UTF-8; bytes that are not come as halves of surrogate pairs."""
+    try:
+        return body.decode(), True
+    except UnicodeDecodeError:
+        return body.decode("utf-8", "surrogateescape"), False
 
 
 def _bind(value: Any, kind: Kind, path: str) -> Any:

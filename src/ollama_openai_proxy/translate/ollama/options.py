@@ -33,8 +33,9 @@ def _not_empty(stop: list[str]) -> list[str] | None:
     return [text for text in stop if text] or None
 
 
-def _positive(value: int) -> int | None:
-    return value if value > 0 else None
+def _tokens(value: int) -> int | None:
+    """Return a limit of tokens; what no model reaches is none, and some backends fail on numbers beyond an int32."""
+    return value if 0 < value < 2**31 else None
 
 
 OPTIONS = (
@@ -44,7 +45,7 @@ OPTIONS = (
     Option("frequency_penalty", "float32", "frequency_penalty"),
     Option("seed", "integer", "seed", convert=_not_negative),  # negative: random
     Option("stop", "array", "stop", convert=_not_empty),
-    Option("num_predict", "integer", "max_tokens", convert=_positive),  # negative: no limit
+    Option("num_predict", "integer", "max_tokens", convert=_tokens),  # negative: no limit
     Option("top_k", "integer", "top_k", extension=True),
     Option("min_p", "float32", "min_p", extension=True),
     Option("typical_p", "float32", "typical_p", extension=True),

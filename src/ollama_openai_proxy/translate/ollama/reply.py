@@ -32,6 +32,8 @@ NDJSON = "application/x-ndjson"
 JSON = "application/json; charset=utf-8"
 # Ollama's Go client takes lines of 8 MB; a character may become twelve bytes.
 _MAX_PIECE = 64 * 1024
+# Entries of log probabilities in a line: with 20 alternatives each they are half a megabyte.
+_MAX_ENTRIES = 256
 
 _encode = msgspec.json.encode
 
@@ -120,7 +122,7 @@ class ReplyEncoder:
                 out.append(escape_separators(b"".join(lines)))
 
     def facts(self) -> Facts:
-        return Facts(self._usage, self._reason, self._watch.first, self._watch.last)
+        return Facts(self._usage, self._reason, self._watch.first, self._watch.last, odd=self._calls.odd)
 
     def _now(self, elapsed: int) -> None:
         """Date what is written next."""
@@ -150,6 +152,7 @@ class ReplyEncoder:
             out.append(b"".join((self._before, _encode(text), self._after)))
         else:
             out.extend(self._line(_encode(piece)) for piece in _pieces(text))
+            self._tell_logprobs(out)
 
     def _add_thinking(self, text: str, out: list[bytes]) -> None:
         if self._reply.hide_thinking:
@@ -158,6 +161,7 @@ class ReplyEncoder:
             self._thinking.append(text)
         else:
             out.extend(self._line(b'""', _encode(piece)) for piece in _pieces(text))
+            self._tell_logprobs(out)
 
     def _finish(self, finish: Finish, elapsed: int, out: list[bytes]) -> None:
         calls = self._calls.finish()
@@ -167,6 +171,7 @@ class ReplyEncoder:
         if self.streamed:
             if calls or self._logprobs:
                 out.append(self._line(b'""', calls=calls))
+                self._tell_logprobs(out)
             out.append(self._object(b'""', b"", b"", reason, metrics) + b"\n")
             return
         thinking = "".join(self._thinking)
@@ -175,22 +180,28 @@ class ReplyEncoder:
 
     def _line(self, content: bytes, thinking: bytes = b"", calls: bytes = b"") -> bytes:
         shape = self._reply.shape
-        end = shape.end(b"", calls, self._take_logprobs()) if calls else self._take_logprobs()
+        taken = self._take_logprobs(_MAX_ENTRIES)
+        end = shape.end(b"", calls, taken) if calls else taken
         return b"".join((self._dated, shape.answer(content, thinking, calls), b',"done":false', end, b"}\n"))
 
     def _object(self, content: bytes, thinking: bytes, calls: bytes, reason: bytes, metrics: bytes) -> bytes:
         shape = self._reply.shape
-        end = shape.end(self._context() + metrics, calls, self._take_logprobs())
+        end = shape.end(self._context() + metrics, calls, self._take_logprobs(len(self._logprobs)))
         return b"".join((self._dated, shape.answer(content, thinking, calls), b',"done":true', reason, end, b"}"))
 
     def _context(self) -> bytes:
         return b""
 
-    def _take_logprobs(self) -> bytes:
+    def _tell_logprobs(self, out: list[bytes]) -> None:
+        """Write what no line had room for."""
+        while self._logprobs:
+            out.append(self._line(b'""'))
+
+    def _take_logprobs(self, most: int) -> bytes:
         if not self._logprobs:
             return b""
-        taken = b',"logprobs":' + _encode(self._logprobs)
-        self._logprobs.clear()
+        taken = b',"logprobs":' + _encode(self._logprobs[:most])
+        del self._logprobs[:most]
         return taken
 
 

@@ -175,7 +175,9 @@ OPTIONS: Mapping[str, Row] = {
     "frequency_penalty": _forwarded("`frequency_penalty`"),
     "seed": _forwarded("`seed`; a negative one, which is a random one, is not sent"),
     "stop": _forwarded("`stop`; one text is taken for a list of one"),
-    "num_predict": _translated("`max_tokens` or `max_completion_tokens`; 0 and less, which is no limit, is not sent"),
+    "num_predict": _translated(
+        "`max_tokens` or `max_completion_tokens`; 0 and less, and 2^31 and more, are no limit: not sent"
+    ),
     "top_k": _translated(_SAMPLING),
     "min_p": _translated(_SAMPLING),
     "typical_p": _translated(_SAMPLING),

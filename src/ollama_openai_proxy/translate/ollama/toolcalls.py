@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Raw
 
 from ollama_openai_proxy.errors import UpstreamBroken
-from ollama_openai_proxy.translate.events import ToolCallDelta
+from ollama_openai_proxy.translate.events import Odd, ToolCallDelta, note
 from ollama_openai_proxy.translate.text import mend
 
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
@@ -23,6 +23,7 @@ class ToolCallCollector:
 
     def __init__(self, seed: int) -> None:
         """`seed` tells the turns of a conversation apart, so that no two calls get the same id."""
+        self.odd: Odd = {}
         self._seed = seed
         self._calls: dict[int, tuple[list[str], list[str], list[str]]] = {}
 
@@ -40,12 +41,33 @@ class ToolCallCollector:
         # Clients send the id back with the result, so a call that the backend gave none gets one.
         free = (call_id for number in count() if (call_id := _id(self._seed, number)) not in used)
         calls = []
+        taken = set()
         for index, (ids, names, arguments) in enumerate(self._calls.values()):
-            call_id = "".join(ids) or next(free)
-            function = {"index": index, "name": _name(names), "arguments": _arguments("".join(arguments))}
+            call_id = "".join(ids)
+            if not call_id or call_id in taken:  # some give all calls the same
+                call_id = next(free)
+            taken.add(call_id)
+            function = {"index": index, "name": _name(names), "arguments": self._arguments("".join(arguments))}
             calls.append({"id": call_id, "function": function})
         self._calls.clear()
         return msgspec.json.encode(calls)
+
+    def _arguments(self, text: str) -> Raw:
+        """Return the object that the text is. Some backends encode it twice, or write null for none."""
+        try:
+            value = _parse(text)
+            if isinstance(value, str):
+                note(self.odd, "tool_bad_args")
+                value = _parse(value)
+            if value is None:
+                value = {}
+            if isinstance(value, dict):
+                # By json, which refuses NaN and infinity: msgspec would write null.
+                return Raw(json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode())
+        except (ValueError, RecursionError):
+            pass
+        note(self.odd, "tool_bad_args")
+        raise UpstreamBroken(INVALID)
 
 
 def _id(seed: int, number: int) -> str:
@@ -59,22 +81,6 @@ def _name(pieces: list[str]) -> str:
     if not name:
         raise UpstreamBroken("model called a tool without a name")
     return name
-
-
-def _arguments(text: str) -> Raw:
-    """Return the object that the text is. Some backends encode it twice, or write null for none."""
-    try:
-        value = _parse(text)
-        if isinstance(value, str):
-            value = _parse(value)
-        if value is None:
-            value = {}
-        if not isinstance(value, dict):
-            raise UpstreamBroken(INVALID)
-        # By json, which refuses NaN and infinity: msgspec would write null.
-        return Raw(json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode())
-    except (ValueError, RecursionError):
-        raise UpstreamBroken(INVALID) from None
 
 
 def _parse(text: str) -> Any:

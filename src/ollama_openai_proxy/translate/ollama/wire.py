@@ -6,17 +6,22 @@ sent on. `Raw` parts are passed through as they are.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sized
 from typing import Annotated, Any
 
 from msgspec import Meta, Raw, field
 
+from ollama_openai_proxy.errors import InvalidRequest
 from ollama_openai_proxy.translate.ollama.decoding import Body, Request, Wire
 from ollama_openai_proxy.translate.ollama.gojson import ANY, BOOL, INT, MAP, STRING, Kind, array, struct
 from ollama_openai_proxy.translate.ollama.golang import check_base64
 from ollama_openai_proxy.translate.ollama.tools import read
 
 UNSET = Raw(b"")
+# More than any honest request has of each (reliability B4, B12).
+MAX_MESSAGES = 10_000
+MAX_TOOLS = 512
+MAX_IMAGES = 256
 Int = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]  # Go's
 
 
@@ -162,11 +167,21 @@ def decode(body: bytes, kind: type[Request]) -> Request:
     Raises InvalidRequest with the words of Ollama's own decoder.
     """
     request: Request = _BODIES[kind].decode(body)
-    for image in _images(request):
+    if isinstance(request, ChatRequest):
+        _check_number("messages", request.messages, MAX_MESSAGES)
+        _check_number("tools", request.tools, MAX_TOOLS)
+    images = list(_images(request))
+    _check_number("images", images, MAX_IMAGES)
+    for image in images:
         check_base64(image or "")
     if isinstance(request, ChatRequest) and request.tools:
         request.tools = read(request.tools)
     return request
+
+
+def _check_number(name: str, values: Sized | None, most: int) -> None:
+    if values and len(values) > most:
+        raise InvalidRequest(f"too many {name}: at most {most} are taken")
 
 
 def _images(request: Wire) -> Iterable[str | None]:

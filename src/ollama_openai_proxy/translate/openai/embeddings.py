@@ -18,6 +18,7 @@ from ollama_openai_proxy.translate.openai.usage import merge
 from ollama_openai_proxy.translate.openai.wire import INVALID
 
 MISMATCH = "the upstream answered with the wrong number of embeddings"
+UNEVEN = "the upstream answered with embeddings of different lengths"
 # Within a string the quotes would be escaped: this is a key.
 _VECTOR = re.compile(rb'"embedding"\s*:\s*([\["])')
 _CLOSING = {b"[": b"]", b'"': b'"'}
@@ -78,6 +79,7 @@ class Decoder:
         self._convert = convert
         self._secrets = secrets
         self._vectors: list[bytes] = []
+        self._commas: int | None = None  # in each vector
         self._rest = bytearray()
         self._body = bytearray()  # what has been read, with places instead of vectors
         self._start = 0  # where in the rest a vector may begin
@@ -126,13 +128,20 @@ class Decoder:
     def _converted(self, vector: bytes) -> bytes:
         """Return what to keep of a vector; some backends send base64 of float32 whatever was asked for."""
         if vector.startswith(b"["):
-            return self._convert(vector)
+            return self._even(self._convert(vector))
         try:
             packed = base64.b64decode(msgspec.json.decode(vector, type=str), validate=True)
             floats = struct.unpack(f"<{len(packed) // 4}f", packed)
         except (msgspec.DecodeError, ValueError, struct.error):
             raise UpstreamBroken(INVALID) from None
-        return self._convert(msgspec.json.encode(floats))
+        return self._even(self._convert(msgspec.json.encode(floats)))
+
+    def _even(self, vector: bytes) -> bytes:
+        commas = vector.count(b",")
+        if self._commas not in (None, commas):
+            raise UpstreamBroken(UNEVEN)
+        self._commas = commas
+        return vector
 
 
 def _prompt_tokens(usage: Any) -> int | None:

@@ -16,6 +16,7 @@ from ollama_openai_proxy.translate.text import mend
 Secrets = tuple[str, ...]
 
 _MAX_MESSAGE = 500
+_MAX_KIND = 48  # characters of a code or a type
 _MAX_DEPTH = 12
 _OVERLOADED_SECONDS = 5  # when to come back to a backend that is loading or overloaded and does not say
 _LOOKS_SECRET = re.compile(
@@ -27,6 +28,9 @@ _MARKUP = re.compile(
     r"<(?:!doctype|/?(?:html|head|body|title|h[1-6]|center|div|p|pre|span|script|style|br|hr|a)\b)", re.IGNORECASE
 )
 _TRACEBACK = "Traceback (most recent call last)"
+_LITELLM = "litellm."  # how the sentences of a LiteLLM proxy begin: after the line end it tells of its own insides
+# TGI's, in its clients: https://github.com/huggingface/text-generation-inference (clients/python).
+_TGI_STATUS = {"validation": 400, "generation": 500, "overloaded": 503, "incomplete_generation": 502}
 # The model, not the route, is what is missing; nor is it there but unfit for the request.
 _NO_MODEL = re.compile(r"\bmodels?\b|\bdeployment\b", re.IGNORECASE)
 _UNFIT = re.compile(r"\bno endpoints found\b|\bsupported in\b", re.IGNORECASE)
@@ -53,10 +57,10 @@ def decode_error(
     model: str = "",
     no_route: str = "",
     too_long: str = "",
-    retry_after: str | None = None,
+    retry_after: int | None = None,
     secrets: Secrets = (),
 ) -> ProxyError:
-    """Translate an error reply: its status, as much of its body as was read, its Retry-After.
+    """Translate an error reply: its status, as much of its body as was read, the seconds until it may be asked again.
 
     `model` is what the client calls the model, for the case that the backend does not have it;
     `no_route` what to tell the client if the backend has no such endpoint, where that is a matter of
@@ -75,13 +79,12 @@ def decode_error(
             return found
     if _is_too_long(status, error, message):
         return UpstreamRefused(too_long or _says_too_long(message), status=400, outcome="up_4xx")
-    client_status = _client_status(status)
-    seconds = _seconds(retry_after)
+    client_status = _tgi_status(error) or _client_status(status)
     return UpstreamRefused(
         message or f"the upstream answered with status {status}",
         status=client_status,
         outcome=_outcome(status),
-        retry_after=_OVERLOADED_SECONDS if seconds is None and client_status == 503 else seconds,
+        retry_after=_patience(client_status) if retry_after is None else retry_after,
     )
 
 
@@ -97,10 +100,12 @@ def stream_error(error: Any, secrets: Secrets = ()) -> UpstreamRefused:
     message = clean(_message(error), secrets)
     if _is_unauthorised(status, message):
         return UpstreamUnauthorised()
+    client_status = _client_status(status) if status else 502
     return UpstreamRefused(
         message or "the upstream reported an error",
-        status=_client_status(status) if status else 502,
+        status=client_status,
         outcome="up_midstream_error",
+        retry_after=_patience(client_status),
     )
 
 
@@ -114,6 +119,8 @@ def named_error(data: bytes, secrets: Secrets = ()) -> UpstreamRefused:
 def clean(message: str, secrets: Secrets = ()) -> str:
     """Return the message on one line, short, and without URLs and keys."""
     message = message.partition(_TRACEBACK)[0]
+    if message.startswith(_LITELLM):
+        message = message.partition("\n")[0]
     for secret in filter(None, secrets):
         message = message.replace(secret, "[key]")
     message = _URL.sub("[url]", message[: 8 * _MAX_MESSAGE])
@@ -197,7 +204,7 @@ def _is_unauthorised(status: int, message: str) -> bool:
 def _is_too_long(status: int, error: Any, message: str) -> bool:
     """Whether the input is longer than the context: llama.cpp calls that its own fault, TEI a body too large."""
     inner = error.get("error", error) if isinstance(error, dict) else None
-    kinds = [str(inner.get(key)) for key in ("code", "type")] if isinstance(inner, dict) else []
+    kinds = [str(inner.get(key))[:_MAX_KIND] for key in ("code", "type")] if isinstance(inner, dict) else []
     return status in (400, 413, 422, 500) and _TOO_LONG.search(" ".join((message, *kinds))) is not None
 
 
@@ -214,10 +221,11 @@ def _outcome(status: int) -> str:
     return "up_4xx" if 400 <= status < 500 else "up_5xx"
 
 
-def _seconds(retry_after: str | None) -> int | None:
-    """Return Retry-After in whole seconds, at most an hour; None for dates and nonsense."""
-    try:
-        seconds = float(retry_after or "")
-    except ValueError:
-        return None
-    return min(int(seconds), 3600) if 0 <= seconds < float("inf") else None
+def _tgi_status(error: Any) -> int | None:
+    """Return the status that TGI's word for what went wrong stands for, where it says one."""
+    kind = error.get("error_type") if isinstance(error, dict) else None
+    return _TGI_STATUS.get(kind) if isinstance(kind, str) else None
+
+
+def _patience(client_status: int) -> int | None:
+    return _OVERLOADED_SECONDS if client_status == 503 else None

@@ -2,39 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Protocol
+
+import msgspec
 
 from ollama_openai_proxy.errors import UpstreamBroken
-from ollama_openai_proxy.translate.events import (
-    Event,
-    Finish,
-    Logprobs,
-    TextDelta,
-    ThinkingDelta,
-    Usage,
-)
-from ollama_openai_proxy.translate.openai import usage
-from ollama_openai_proxy.translate.openai.errors import Secrets, named_error, stream_error
-from ollama_openai_proxy.translate.openai.logprobs import entries
-from ollama_openai_proxy.translate.openai.thinktags import ThinkTags
-from ollama_openai_proxy.translate.openai.toolcalls import ToolCalls
-from ollama_openai_proxy.translate.openai.wire import INVALID, Choice, Chunk, Message, ToolCall, decode_chunk, native
+from ollama_openai_proxy.translate.events import Event, Odd, Usage, note
+from ollama_openai_proxy.translate.openai.completion import Completion
+from ollama_openai_proxy.translate.openai.errors import Secrets, named_error
+from ollama_openai_proxy.translate.openai.halves import Halves
+from ollama_openai_proxy.translate.openai.wire import INVALID, UNREADABLE, Chunk, decode_chunk, leniently, strictly
 from ollama_openai_proxy.translate.sse import BOM, Splitter
 
-TRUNCATED = "the upstream closed the stream before finishing"
-EMPTY = "empty response from upstream"
 UNEXPECTED = "unexpected content type from upstream"
 MAX_EVENT = 16 * 1024 * 1024
 MAX_BODY = 64 * 1024 * 1024
 _MAX_START = 64 * 1024
 
-# The finish reasons of generations that did not finish.
-_FAILED = {"error": "the upstream failed while generating", "abort": "the upstream aborted the generation"}
-
 
 class Decoder(Protocol):
-    """Reply bytes in, events out."""
+    """Reply bytes in, events out. `seen`: how many events of a stream were read; `odd`: what was strange in them."""
+
+    seen: int
+    odd: Odd
+
+    def progress(self) -> tuple[int, bool]:
+        """Return how much has come, in events or in bytes, and whether part of an event is there."""
 
     @property
     def finishing(self) -> bool:
@@ -43,6 +37,10 @@ class Decoder(Protocol):
     @property
     def ended(self) -> bool:
         """Whether the last event was `Finish`."""
+
+    @property
+    def usage(self) -> Usage:
+        """What the backend has said by now that it spent."""
 
     def feed(self, read: bytes, out: list[Event]) -> None:
         """Append what `read` completes. Raises UpstreamError, after what came before it."""
@@ -57,8 +55,8 @@ def tells(start: bytes) -> bool:
     return rest[:1] in (b"{", b"[", b"<") or len(rest) >= len(b"event:") or len(start) > _MAX_START
 
 
-def decoder_for(content_type: str, start: bytes, secrets: Secrets = ()) -> Decoder:
-    """Return the decoder for a reply whose body begins with `start`.
+def decoder_for(content_type: str, start: bytes, secrets: Secrets = (), max_event: int = MAX_EVENT) -> Decoder:
+    """Return the decoder for a reply whose body begins with `start`. `max_event`: the most bytes of an event.
 
     The content type is only a hint: event streams come as text/plain or without a type, and some
     backends answer whole although a stream was asked for.
@@ -71,113 +69,27 @@ def decoder_for(content_type: str, start: bytes, secrets: Secrets = ()) -> Decod
     if first in (b"{", b"["):  # no event begins like that, whatever the type says
         return WholeDecoder(secrets)
     if kind == "text/event-stream" or start.startswith((b"data:", b"event:", b":")):
-        return StreamDecoder(secrets)
+        return StreamDecoder(secrets, max_event)
     if first == b"<":
         raise UpstreamBroken(UNEXPECTED)
-    return WholeDecoder(secrets) if kind == "application/json" else StreamDecoder(secrets)
-
-
-class _Completion:
-    """What the chunks of one completion add up to."""
-
-    def __init__(self, secrets: Secrets) -> None:
-        self._secrets = secrets
-        self._tools = ToolCalls()
-        self._tags = ThinkTags()
-        self._reason = ""
-        self._usage = Usage()
-        self._has_content = False
-        self._terminated = False
-        self._any = False
-        self.ended = False
-
-    @property
-    def finishing(self) -> bool:
-        return (bool(self._reason) or self._terminated) and not self.ended
-
-    def add(self, chunk: Chunk, out: list[Event], data: bytes) -> None:
-        """Append what a chunk says; `data` is the JSON that it was read from."""
-        if chunk.error:
-            raise stream_error(chunk.error, self._secrets)
-        if chunk.object == "error":
-            raise stream_error({"message": chunk.message, "code": chunk.code}, self._secrets)
-        choices = chunk.choices or native(data)
-        for choice in choices:
-            if not choice.index or choice.index == "0":  # others answer what nobody asked
-                self._any = True
-                self._choice(choice, out)
-        if chunk.usage or chunk.timings:
-            self._usage = usage.merge(self._usage, chunk.usage, chunk.timings)
-            self._terminated = self._terminated or (self._has_content and not choices)
-            if self._reason and chunk.usage and not choices:  # the last of all facts
-                self.end(out)
-
-    def end(self, out: list[Event]) -> None:
-        """Finish: all that can follow has come, or nothing more will."""
-        if self.ended:
-            return
-        if not self._any:
-            raise UpstreamBroken(EMPTY, outcome="up_empty")
-        self.ended = True
-        out.extend(self._tags.close())
-        if self._usage != Usage():
-            out.append(self._usage)
-        out.append(Finish(self._reason or "stop"))
-
-    def cut(self, out: list[Event]) -> None:
-        """The bytes ended: finish if the backend had said so, fail if not."""
-        if self._reason or self._terminated:
-            self.end(out)
-        elif not self.ended:
-            broken = UpstreamBroken(TRUNCATED, outcome="up_truncated")
-            raise broken if self._any else UpstreamBroken(EMPTY, outcome="up_empty")
-
-    def _choice(self, choice: Choice, out: list[Event]) -> None:
-        if choice.logprobs and (found := entries(choice.logprobs)):
-            out.append(Logprobs(found))
-        message = choice.delta or choice.message
-        if message:
-            self._message(message, out)
-        elif choice.text and isinstance(choice.text, str):
-            self._has_content = True
-            out.append(TextDelta(choice.text))
-        reason = choice.finish_reason
-        if reason and isinstance(reason, str):
-            if reason in _FAILED:
-                raise UpstreamBroken(_FAILED[reason], outcome="up_midstream_error")
-            self._reason = reason
-
-    def _message(self, message: Message, out: list[Event]) -> None:
-        if thinking := _thinking(message):
-            self._has_content = True
-            out.append(ThinkingDelta(thinking))
-        content = message.content
-        if content:
-            self._has_content = True
-            if type(content) is not str:
-                out.extend(_parts(content))
-            elif self._tags.passive:
-                out.append(TextDelta(content))
-            else:
-                out.extend(self._tags.feed(content))
-        if message.refusal and isinstance(message.refusal, str):
-            self._has_content = True
-            out.append(TextDelta(message.refusal))
-        if message.tool_calls:
-            self._has_content = True
-            out.extend(self._tools.add(message.tool_calls))
-        elif message.function_call:
-            self._has_content = True
-            out.extend(self._tools.add([ToolCall(index=0, function=message.function_call)]))
+    return WholeDecoder(secrets) if kind == "application/json" else StreamDecoder(secrets, max_event)
 
 
 class StreamDecoder:
     """Server-sent events with chunks."""
 
-    def __init__(self, secrets: Secrets = ()) -> None:
-        self._splitter = Splitter(MAX_EVENT)
-        self._completion = _Completion(secrets)
+    def __init__(self, secrets: Secrets = (), max_event: int = MAX_EVENT) -> None:
+        self.odd: Odd = {}
+        self.seen = 0
+        self._splitter = Splitter(max_event, self.odd)
+        self._completion = Completion(secrets, self.odd)
         self._secrets = secrets
+        self._marked = False  # whether [DONE] was said
+        self._halves = Halves()
+        self._read: Callable[[bytes], Chunk] = strictly
+
+    def progress(self) -> tuple[int, bool]:
+        return self.seen, self._splitter.partial
 
     @property
     def finishing(self) -> bool:
@@ -187,11 +99,16 @@ class StreamDecoder:
     def ended(self) -> bool:
         return self._completion.ended
 
+    @property
+    def usage(self) -> Usage:
+        return self._completion.usage
+
     def feed(self, read: bytes, out: list[Event]) -> None:
         events: list[tuple[bytes, bytes]] = []
         try:
             self._splitter.feed(read, events)
         finally:
+            self.seen += len(events)
             for name, data in events:
                 self._event(name, data, out)
 
@@ -205,34 +122,60 @@ class StreamDecoder:
             # Half an event: whether the stream had finished before it is what counts.
             if broken.message != INVALID:
                 raise
+            self.odd.pop("invalid_json", None)
         self._completion.cut(out)
 
     def _event(self, name: bytes, data: bytes, out: list[Event]) -> None:
         completion = self._completion
         if completion.ended:
+            self._trailing(data)
             return
         if name == b"error":
             raise named_error(data, self._secrets)
         if data.startswith(b"{"):
-            completion.add(decode_chunk(data), out, data)
-        elif data.strip(b" \t\"'").upper() == b"[DONE]":
+            try:
+                chunk = self._read(data)
+            except UNREADABLE:
+                chunk = leniently(data, Chunk, self.odd, self._halves)
+                self._read = _refuse if self._halves.holds else strictly
+            completion.add(chunk, out, data)
+        elif _is_done(data):
+            self._marked = True
             completion.end(out)
         elif data.strip():
-            completion.add(decode_chunk(data), out, data)
+            completion.add(decode_chunk(data, self.odd), out, data)
+        else:
+            note(self.odd, "empty")
+
+    def _trailing(self, data: bytes) -> None:
+        """Nothing counts after the end, but one [DONE] is as it should be where usage was the end."""
+        marks = _is_done(data)
+        if self._marked or not marks:
+            note(self.odd, "after_done")
+        self._marked = self._marked or marks
 
 
 class WholeDecoder:
     """One JSON object."""
 
     def __init__(self, secrets: Secrets = ()) -> None:
+        self.odd: Odd = {}
+        self.seen = 0
         self._parts: list[bytes] = []
         self._size = 0
-        self._completion = _Completion(secrets)
+        self._completion = Completion(secrets, self.odd)
         self.finishing = False
+
+    def progress(self) -> tuple[int, bool]:
+        return self._size, False
 
     @property
     def ended(self) -> bool:
         return self._completion.ended
+
+    @property
+    def usage(self) -> Usage:
+        return self._completion.usage
 
     def feed(self, read: bytes, out: list[Event]) -> None:
         self._parts.append(read)
@@ -242,32 +185,14 @@ class WholeDecoder:
 
     def close(self, out: list[Event]) -> None:
         body = b"".join(self._parts).removeprefix(BOM)
-        self._completion.add(decode_chunk(body), out, body)
+        self._completion.add(decode_chunk(body, self.odd), out, body)
         self._completion.end(out)
 
 
-def _thinking(message: Message) -> str:
-    """Return the reasoning, which some backends send under two names at once."""
-    for value in (message.reasoning_content, message.reasoning, message.thinking):
-        if value and isinstance(value, str):
-            return value
-    details = message.reasoning_details
-    if not isinstance(details, list):
-        return ""
-    return "".join(_string(part, "text") or _string(part, "summary") for part in details)
+def _refuse(_data: bytes) -> Chunk:
+    """Read nothing strictly: the chunk has to be joined to the one before."""
+    raise msgspec.DecodeError
 
 
-def _parts(content: Any) -> Iterator[Event]:
-    """Yield content that comes as a list of parts: text, and with Mistral thinking, itself in parts."""
-    for part in content if isinstance(content, list) else ():
-        if isinstance(part, dict) and (thought := part.get("thinking")):
-            pieces = thought if isinstance(thought, list) else [thought]
-            if thinking := "".join(_string(piece, "text") for piece in pieces):
-                yield ThinkingDelta(thinking)
-        elif text := _string(part, "text"):
-            yield TextDelta(text)
-
-
-def _string(part: Any, key: str) -> str:
-    value = part.get(key) if isinstance(part, dict) else part
-    return value if isinstance(value, str) else ""
+def _is_done(data: bytes) -> bool:
+    return data.strip(b" \t\"'").upper() == b"[DONE]"

@@ -19,6 +19,7 @@ class ThinkTags:
 
     def __init__(self) -> None:
         self._step = self._before
+        self._space: list[str] = []  # in front of all else: a backend may send nothing but space, for long
         self._held = ""
         self.passive = False  # True once nothing is left to find
 
@@ -30,22 +31,29 @@ class ThinkTags:
 
     def close(self) -> Iterator[Event]:
         """Give back what was held: half a tag is text, and thinking without an end is thinking."""
-        held, self._held = self._held, ""
+        held, self._held = "".join((*self._space, self._held)), ""
+        self._space.clear()
         if held:
             yield ThinkingDelta(held) if self._step == self._inside else TextDelta(held)
         self.passive = True
 
     def _before(self, text: str) -> Iterator[Event]:
-        self._held += text
-        start = self._held.lstrip()
+        start = self._held + text
+        if not self._held:
+            start = text.lstrip()
+            self._space.append(text[: len(text) - len(start)])
         if start.startswith(OPEN):
             self._held = ""
+            self._space.clear()
             self._step = self._opened
             yield from self._opened(start[len(OPEN) :])
-        elif not OPEN.startswith(start):
+        elif OPEN.startswith(start):
+            self._held = start
+        else:
             self.passive = True
-            yield TextDelta(self._held)
+            yield TextDelta("".join((*self._space, start)))
             self._held = ""
+            self._space.clear()
 
     def _opened(self, text: str) -> Iterator[Event]:
         if text := text.lstrip():

@@ -8,12 +8,18 @@ send arguments as an object. Here all of that becomes `ToolCallDelta`.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
 from ollama_openai_proxy.errors import UpstreamBroken
-from ollama_openai_proxy.translate.events import ToolCallDelta
+from ollama_openai_proxy.translate.events import Odd, ToolCallDelta, note
 from ollama_openai_proxy.translate.openai.wire import INVALID, Function, ToolCall
+
+MAX_CALLS = 512
+TOO_MANY = "the upstream called too many tools"
+# What tells how deep JSON is: brackets, and strings, in which brackets are none.
+_TOKENS = re.compile(r'["\\{}\[\]]')
 
 
 class _Call:
@@ -25,21 +31,68 @@ class _Call:
         self.id = ""
         self.name = ""
         self.arguments: list[str] = []
+        self._balance = _Balance()
+        self._weighed = 0  # how many of the arguments
 
     def is_complete(self) -> bool:
-        """Whether the arguments are JSON already, so that more of them must be another call's."""
-        try:
-            json.loads("".join(self.arguments))
-        except (ValueError, RecursionError):
-            return False
-        return True
+        """Whether the arguments are JSON already, so that more of them must be another call's.
+
+        Each piece is looked at once: with the name on every fragment this is asked for every fragment.
+        """
+        self._balance.add("".join(self.arguments[self._weighed :]))
+        self._weighed = len(self.arguments)
+        return self._balance.is_even
+
+
+class _Balance:
+    """Whether what was opened in a JSON text has been closed."""
+
+    def __init__(self) -> None:
+        self._depth = 0
+        self._in_string = False
+        self._escapes = False  # what comes next
+        self._begun = False
+
+    @property
+    def is_even(self) -> bool:
+        return self._begun and self._depth <= 0 and not self._in_string
+
+    def add(self, text: str) -> None:
+        self._begun = self._begun or bool(text.strip())
+        at = 0
+        if self._escapes and text:
+            at, self._escapes = 1, False
+        while match := _TOKENS.search(text, at):
+            at = match.end()
+            found = match[0]
+            if found == "\\":
+                if self._in_string:
+                    self._escapes = at == len(text)
+                    at += 1
+            elif found == '"':
+                self._in_string = not self._in_string
+            elif not self._in_string:
+                self._depth += 1 if found in "{[" else -1
 
 
 class ToolCalls:
     """Routes fragments to calls: by id, then by index, then to the one that was last."""
 
-    def __init__(self) -> None:
+    def __init__(self, odd: Odd) -> None:
+        """`odd` counts what a reader has to guess."""
         self._calls: list[_Call] = []
+        self._odd = odd
+
+    @property
+    def begun(self) -> bool:
+        """Whether there is a call."""
+        return bool(self._calls)
+
+    def close(self) -> None:
+        """No more comes."""
+        for call in self._calls:
+            if not call.id:
+                note(self._odd, "tool_no_id")
 
     def add(self, fragments: list[ToolCall]) -> Iterator[ToolCallDelta]:
         for fragment in fragments:
@@ -47,15 +100,23 @@ class ToolCalls:
             name = function.name if isinstance(function.name, str) else ""
             call_id = fragment.id if isinstance(fragment.id, str) else ""
             arguments = _text(function.arguments)
+            if arguments and type(function.arguments) is not str:
+                note(self._odd, "tool_bad_args")
             if not (call_id or name or arguments):
                 continue  # it says nothing yet, not even that there is a call
             call = self._route(call_id, _index(fragment.index), name, arguments)
+            if name and not call.name and (call.id or call.arguments):
+                note(self._odd, "tool_late_name")
             if delta := _append(call, call_id, name, arguments):
                 yield delta
 
     def _route(self, call_id: str, index: int | None, name: str, arguments: str) -> _Call:
         call = self._known(call_id, index, name) or self._candidate(index)
         if call is None or _starts_another(call, call_id, index, name, arguments):
+            if len(self._calls) == MAX_CALLS:
+                raise UpstreamBroken(TOO_MANY)
+            if index is None:
+                note(self._odd, "tool_no_index")
             call = _Call(len(self._calls), index)
             self._calls.append(call)
         return call

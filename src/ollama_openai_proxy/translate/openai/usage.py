@@ -26,6 +26,14 @@ def merge(known: Usage, usage: Any, timings: Any) -> Usage:
     )
 
 
+def is_plain(usage: Any) -> bool:
+    """Whether it says what it should: how many tokens, in whole numbers."""
+    if not isinstance(usage, dict):
+        return False
+    counts = (usage.get("prompt_tokens"), usage.get("completion_tokens"))
+    return all(type(count) is int and count >= 0 for count in counts)
+
+
 def _prompt(timings: dict[str, Any]) -> int | None:
     """Return llama.cpp's count of prompt tokens, those from its cache included, as Ollama counts."""
     fresh, cached = _count(timings.get("prompt_n")), _count(timings.get("cache_n"))

@@ -12,9 +12,12 @@ from typing import Any, TypeVar
 import msgspec
 
 from ollama_openai_proxy.errors import UpstreamBroken
+from ollama_openai_proxy.translate.events import Odd, note
+from ollama_openai_proxy.translate.openai.halves import Halves
 from ollama_openai_proxy.translate.text import mend
 
 INVALID = "the upstream sent invalid JSON"
+REPLACEMENT = "\ufffd"
 
 
 class Function(msgspec.Struct, gc=False):
@@ -73,23 +76,24 @@ class Native(msgspec.Struct, gc=False):
 
 Kind = TypeVar("Kind", Chunk, Native)
 _native = msgspec.json.Decoder(Native)
-_chunk = msgspec.json.Decoder(Chunk)
+strictly = msgspec.json.Decoder(Chunk).decode
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
-def decode_chunk(data: bytes) -> Chunk:
-    """Return the chunk. Raises UpstreamBroken when it is none."""
+def decode_chunk(data: bytes, odd: Odd) -> Chunk:
+    """Return the chunk. Raises UpstreamBroken when it is none; `odd` counts that, and text that is none."""
     try:
-        return _chunk.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return _decode_leniently(data, Chunk)
+        return strictly(data)
+    except UNREADABLE:
+        return leniently(data, Chunk, odd)
 
 
 def native(data: bytes) -> list[Choice]:
     """Return the choice of a chunk that has none of its own, where it is in llama.cpp's shape."""
     try:
         chunk = _native.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        chunk = _decode_leniently(data, Native)
+    except UNREADABLE:
+        chunk = leniently(data, Native, {})
     if type(chunk.stop) is not bool or not isinstance(chunk.content, str):
         return []
     reason = ("length" if chunk.stop_type == "limit" else "stop") if chunk.stop else None
@@ -97,13 +101,20 @@ def native(data: bytes) -> list[Choice]:
     return [Choice(text=chunk.content, finish_reason=reason, logprobs=logprobs)]
 
 
-def _decode_leniently(data: bytes, kind: type[Kind]) -> Kind:
+def leniently(data: bytes, kind: type[Kind], odd: Odd, halves: Halves | None = None) -> Kind:
     """Take what only breaks the rules of text: bytes that are no UTF-8, halves of surrogate pairs.
 
-    Some backends cut a character between two tokens. It is lost either way; the rest is not.
+    Some backends cut a character between two tokens. `halves` may join it; else it is lost, and the rest is not.
     """
+    text = data.decode("utf-8", "replace")
     try:
-        value = json.loads(data.decode("utf-8", "replace"))
-        return msgspec.convert(mend(value), kind)
+        value = json.loads(text)
+        if halves:
+            halves.join(value)
+        found = msgspec.convert(mend(value), kind)
     except (ValueError, msgspec.ValidationError, RecursionError):
+        note(odd, "invalid_json")
         raise UpstreamBroken(INVALID) from None
+    if REPLACEMENT in text:
+        note(odd, "bad_utf8")
+    return found

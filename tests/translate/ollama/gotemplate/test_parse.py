@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from ollama_openai_proxy.errors import InvalidRequest
 from ollama_openai_proxy.translate.ollama.gotemplate.parse import (
     MAX_TEMPLATE,
+    MAX_TOKENS,
     Action,
     Block,
     Call,
@@ -123,8 +124,10 @@ def test_loop() -> None:
         ("{{" + "(" * 40 + "}}", "nested too deeply"),
         ("{{if 1}}" * 40, "nested too deeply"),
         ("a" * (MAX_TEMPLATE + 1), f"more than {MAX_TEMPLATE} characters"),
+        ("{{1}}" * (MAX_TOKENS // 5 + 1), "it has too many actions"),
+        ("{{and " + "1 " * MAX_TOKENS + "}}", "it has too many actions"),
     ],
-    ids=range(34),
+    ids=range(36),
 )
 def test_errors(text: str, message: str) -> None:
     """What is no template is a 400 that says why."""

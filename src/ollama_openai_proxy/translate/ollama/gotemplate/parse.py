@@ -14,6 +14,8 @@ from ollama_openai_proxy.translate.ollama.gotemplate import functions
 from ollama_openai_proxy.translate.ollama.gotemplate.lex import Token, error, pieces
 
 MAX_TEMPLATE = 16 * 1024  # characters
+MAX_TOKENS = 6_000  # of all actions; an action counts as `_ACTION` more, for that is what it costs
+_ACTION = 4  # tokens
 _MAX_DEPTH = 32  # of blocks and parentheses in one another
 
 _CONSTANTS = {"true": True, "false": False, "nil": None}
@@ -98,6 +100,7 @@ class _Parser:
         self._depth = 0
         self._names: list[str] = ["$"]  # the variables that are known here
         self._loops = 0
+        self._left = MAX_TOKENS
 
     def template(self) -> tuple[Node, ...]:
         nodes, stop = self._list()
@@ -114,6 +117,9 @@ class _Parser:
                     nodes.append(Text(piece))
                 continue
             self._tokens, self._at = piece, 0
+            self._left -= _ACTION + len(piece)
+            if self._left < 0:
+                error("it has too many actions")
             word = self._tokens[0].text if self._tokens else error("missing value for command")
             if word in ("end", "else"):
                 self._at = 1

@@ -50,7 +50,7 @@ def choices(*entries: dict[str, Any]) -> dict[str, Any]:
     ],
 )
 @pytest.mark.parametrize("place", [0, 1, 2, 3], ids=["first", "middle", "before the end", "after the end"])
-def test_chunks_that_say_nothing_are_skipped(chunk: dict[str, Any], place: int) -> None:
+def test_h2_to_h25_chunks_that_say_nothing_are_skipped(chunk: dict[str, Any], place: int) -> None:
     """H2 to H7: wherever they come, they are no text, no error and no end."""
     chunks: list[object] = [HI, delta("!"), delta(finish="length")]
     chunks.insert(place, chunk)
@@ -138,7 +138,7 @@ U2 = {"choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 2}}
         pytest.param([HI, STOP], None, id="H10 none"),
     ],
 )
-def test_usage_comes_once_and_last(chunks: list[object], usage: tuple[int, int] | None) -> None:
+def test_h9_h10_usage_comes_once_and_last(chunks: list[object], usage: tuple[int, int] | None) -> None:
     """H9, H10: whenever and however often it comes, there is one end, with the last usage that is valid."""
     assert told(*chunks).usage == usage
     assert [type(event) for event in decode(sse(*chunks, DONE))].count(Finish) == 1
@@ -161,7 +161,7 @@ def test_text_around_the_reason_is_kept(chunks: list[object]) -> None:
     assert told(*chunks) == Told(text="Hi", reason="stop")
 
 
-def test_what_a_message_holds_keeps_its_order() -> None:
+def test_h21_what_a_message_holds_keeps_its_order() -> None:
     """H21: thinking, then text, then calls, also when they come in one delta."""
     chunk = delta("Hi", "tool_calls", reasoning_content="hm", tool_calls=[CALL])
     expected = [ThinkingDelta("hm"), TextDelta("Hi"), ToolCallDelta(0, "a", "f", "{}"), Finish("tool_calls")]

@@ -1,0 +1,196 @@
+"""How the connection of a client begins and ends: its places, its deadlines, who takes nothing, who is turned away."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, cast
+
+from uvicorn.config import Config
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.server import ServerState
+
+from ollama_openai_proxy.limits import ClientLimits
+from ollama_openai_proxy.serve import heads
+from ollama_openai_proxy.serve.heads import Refusal
+from ollama_openai_proxy.serve.plain import Plain
+from ollama_openai_proxy.serve.stall import StallWatch, reset
+
+# What is still read and thrown away when the answer was sent, and for how many seconds: a client that sends before it
+# reads would find its connection reset, and no answer.
+LINGER_SECONDS = 5.0
+_LINGER_BYTES = 64 * 1024 * 1024
+# The same of what came too early, while others are answered.
+_EARLY_BYTES = 256 * 1024
+# For so many at a time of those that were one connection too many, and so much shorter.
+_TURNED_AWAY = 32
+_TURNED_AWAY_SECONDS = 1.0
+
+
+class Gate:
+    """What the connections of one server share: their limits, who counts what they are refused, how many linger."""
+
+    def __init__(self, limits: ClientLimits, on_refused: Callable[[str], None], connections: int) -> None:
+        """`on_refused` is told the reason; `connections`: how many there may be."""
+        self.limits = limits
+        self.on_refused = on_refused
+        self.connections = connections
+        self.turned_away = 0
+
+
+class Connection(HttpToolsProtocol):
+    """A connection of a client, of which a deadline ends whatever the client does not go on with.
+
+    There is one deadline at a time: for the head of a request, for the rest of a body whose answer was sent, or for the
+    end of one that is deaf, which throws away what comes.
+    """
+
+    def __init__(
+        self, gate: Gate, config: Config, server_state: ServerState, app_state: dict[str, Any], **loop: Any
+    ) -> None:
+        super().__init__(config, server_state, app_state, **loop)
+        self._gate = gate
+        self._limits = gate.limits
+        self.timeout_keep_alive = cast("int", gate.limits.keep_alive)  # only a timer's seconds
+        self._stall: StallWatch | None = None
+        self._deadline: asyncio.TimerHandle | None = None
+        self._answering: RequestResponseCycle | None = None
+        self._deaf = False
+        self._discarded = 0
+        self._waits = False  # among those that were turned away
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        stream = cast("asyncio.Transport", transport)  # uvloop's is none by its class
+        if len(self.connections) >= self._gate.connections:
+            self.transport = stream
+            self._turn_away()
+            return
+        super().connection_made(stream)
+        self._stall = StallWatch(stream, self._limits.write_timeout, self._on_stall)
+        self._arm_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._waits:
+            self._gate.turned_away -= 1
+            self._waits = False
+        self._disarm()
+        if self._stall:
+            self._stall.end()
+            self._stall = None
+        self.pipeline.clear()  # nobody is there to take the answers
+        answering = self._answering
+        if answering is not None and not answering.response_complete:
+            answering.disconnected = True
+            answering.message_event.set()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self._deaf:
+            self._discard(len(data))
+        else:
+            self._unset_keepalive_if_required()
+            self._read(data)
+
+    def _read(self, data: bytes) -> None:
+        """Take what the client sent."""
+        raise NotImplementedError
+
+    def _on_late_head(self) -> None:
+        """The head of a request is not whole in time."""
+        raise NotImplementedError
+
+    # The end of those who are answered.
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._answering = cycle
+        if cycle.scope["http_version"] == "1.0":
+            app = Plain(app, cycle)
+        task = self.loop.create_task(cycle.run_asgi(app))
+        task.add_done_callback(self._on_answered)
+        self.tasks.add(task)
+
+    def _on_answered(self, task: asyncio.Task[None]) -> None:
+        self.tasks.discard(task)
+        if self._stall and self.transport.is_closing() and self.transport.get_write_buffer_size():
+            self._stall.begin()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        if self._stall:
+            self._stall.full()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._stall:
+            self._stall.free()
+
+    def _on_stall(self) -> None:
+        self._gate.on_refused("write_timeout")
+        if self._answering is not None:
+            self._answering.scope["stalled"] = True  # who answers tells it from a client that leaves
+
+    def timeout_keep_alive_handler(self) -> None:
+        if not self.transport.is_closing():
+            self._close()
+
+    def _keep(self) -> None:
+        """Wait for another request."""
+        self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
+
+    def _close(self) -> None:
+        """Close it when all is sent, or when nothing more of it is taken."""
+        self.transport.close()
+        if self._stall:
+            self._stall.begin()
+
+    # The end of those who are not.
+
+    def _turn_away(self) -> None:
+        self._deaf = True
+        self._gate.on_refused(heads.TOO_MANY.reason)
+        self._answer(heads.TOO_MANY, _TURNED_AWAY_SECONDS)
+        if self._gate.turned_away < _TURNED_AWAY:
+            self._gate.turned_away += 1
+            self._waits = True
+        else:
+            self.transport.close()
+
+    def _answer(self, refusal: Refusal, linger: float = LINGER_SECONDS) -> None:
+        """Say why, and close: our side at once, the other one when the client does, or soon."""
+        if self.transport.is_closing():
+            return
+        self.transport.write(heads.answer(refusal, self.server_state.default_headers, secrets.token_hex(16)))
+        with suppress(OSError):  # it has left
+            self.transport.write_eof()
+        self._deadline = self.loop.call_later(linger, self._give_up)
+
+    def _go_deaf(self) -> None:
+        self._deaf = True
+        self._disarm()
+
+    def _discard(self, size: int) -> None:
+        self._discarded += size
+        if self._deadline is None:  # it does not end before those that were asked first are answered
+            if self._discarded > _EARLY_BYTES:
+                self.flow.pause_reading()
+        elif self._discarded > _LINGER_BYTES:
+            self._give_up()
+
+    def _give_up(self) -> None:
+        """Close it now."""
+        if self.transport.get_write_buffer_size():
+            reset(self.transport)
+        else:
+            self.transport.close()
+
+    # The deadline.
+
+    def _arm_head(self) -> None:
+        self._deadline = self.loop.call_later(self._limits.header_timeout, self._on_late_head)
+
+    def _disarm(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None

@@ -1,0 +1,121 @@
+"""How a client's connection ends: what lingers, what is turned away, what is cut."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+from starlette.types import Receive, Scope, Send
+
+from ollama_openai_proxy.limits import ClientLimits
+from ollama_openai_proxy.serve.server import Drain, Server, serving
+from ollama_openai_proxy.serve.sockets import address, listen
+from support.rawclient import RawClient
+from support.waiting import eventually
+
+
+async def app(scope: Scope, receive: Receive, send: Send) -> None:
+    """An application that answers without a look at the body, in parts or whole."""
+    if scope["type"] == "lifespan":
+        for stage in ("startup", "shutdown"):
+            await receive()
+            await send({"type": f"lifespan.{stage}.complete"})
+        return
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
+    await send({"type": "http.response.body", "body": b"ok"})
+
+
+async def test_refused_client_that_stays() -> None:
+    """Who is refused, reads the answer and stays, is closed after a while: nothing waits without an end."""
+    async with serving(app) as url, RawClient(url) as client:
+        began = time.monotonic()
+        await client.send(b"nonsense\r\n\r\n")
+        assert (await client.response()).status == 400
+        assert await client.read_to_end() == b""  # our side ends at once
+        assert time.monotonic() - began < 4
+        for _ in range(200):
+            try:
+                await client.send(b"more")  # what still comes is thrown away
+            except ConnectionError:
+                break
+            await asyncio.sleep(0.1)
+        assert 4 < time.monotonic() - began < 15
+
+
+async def test_refused_client_that_sends_without_end() -> None:
+    """What is thrown away has a limit in bytes, too."""
+    async with serving(app) as url, RawClient(url) as client:
+        await client.send(b"nonsense\r\n\r\n")
+        sent, piece = 0, bytes(1024 * 1024)
+        while sent < 300 * len(piece):
+            try:
+                await client.send(piece)
+            except ConnectionError:
+                break
+            sent += len(piece)
+        assert sent < 100 * len(piece)
+
+
+async def test_turned_away_are_few_at_a_time() -> None:
+    """C13: those that are one too many wait for their answer to be read, a few of them; the others are just closed."""
+    async with serving(app, limits=ClientLimits(connections=1)) as url, RawClient(url) as first:
+        await first.ask("GET", "/")
+        assert (await first.response()).body == b"ok"
+        clients = [RawClient(url) for _ in range(100)]
+        try:
+            for client in clients:
+                await client.__aenter__()
+            for client in clients:
+                assert (await client.response()).status == 503
+                assert await client.read_to_end() == b""
+        finally:
+            for client in clients:
+                client.close()
+        await first.ask("GET", "/")
+        assert (await first.response()).body == b"ok"
+
+
+@pytest.mark.parametrize("way", ["broken", "closed", "kept"])
+async def test_t5_little_that_nobody_takes(way: str) -> None:
+    """T5: bytes that are too few for the transport to be full end with their connection, too, whatever ended that."""
+
+    async def little(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await app(scope, receive, send)
+            return
+        headers = [(b"connection", b"close")] if way == "closed" else []
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        (connection,) = server.server_state.connections
+        assert connection.transport is not None
+        while not connection.transport.get_write_buffer_size():
+            await send({"type": "http.response.body", "body": bytes(8192), "more_body": True})
+            await asyncio.sleep(0)
+        if way != "broken":
+            await send({"type": "http.response.body", "body": b""})
+
+    limits = ClientLimits(write_timeout=0.5, keep_alive=0.2)
+    server = Server(little, None, Drain(0, 1), limits, handle_signals=False)
+    listener = listen("127.0.0.1", 0)
+    task = asyncio.create_task(server.serve(sockets=[listener]))
+    await server.listening.wait()
+    async with RawClient(f"http://{address(listener)}", receive_buffer=4096) as client:
+        await client.ask("GET", "/")
+        await eventually(lambda: server.server_state.connections)
+        await eventually(lambda: not server.server_state.connections, within=5)
+    server.stop()
+    await task
+
+
+async def test_kept_connection_after_a_late_body() -> None:
+    """A body that comes after its answer, soon and whole, leaves the connection as good as any."""
+    limits = ClientLimits(keep_alive=0.5)
+    async with serving(app, limits=limits) as url, RawClient(url) as client:
+        await client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n")
+        assert (await client.response()).body == b"ok"
+        await client.send(b"0123456789")
+        await client.ask("GET", "/")
+        assert (await client.response()).body == b"ok"
+        ended = asyncio.create_task(client.read_to_end())
+        await eventually(ended.done, within=3)
+        assert ended.result() == b""
