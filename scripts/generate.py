@@ -34,6 +34,7 @@ _PAGE = """# Configuration
 
 Settings come from the environment and, below it, from a file `.env` in the current directory. Whatever is not set has
 its default. A value that is empty or malformed stops the start with one line that names the variable.
+[limits.md](limits.md) says what happens when a limit is reached.
 
 {groups}
 

@@ -11,11 +11,13 @@ import socket
 import sys
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import uvloop
+from starlette.types import ASGIApp
 
 from ollama_openai_proxy import __version__
 from ollama_openai_proxy.main import Process, create_app, create_hosts
@@ -25,6 +27,7 @@ from ollama_openai_proxy.observe.tracing import create_tracer
 from ollama_openai_proxy.serve.catalog import Catalog
 from ollama_openai_proxy.serve.middleware import OriginGuard
 from ollama_openai_proxy.serve.operations import MetricsPage
+from ollama_openai_proxy.serve.room import Room
 from ollama_openai_proxy.serve.server import Drain, Server, serving
 from ollama_openai_proxy.settings import Settings
 from ollama_openai_proxy.translate.ollama.catalog import capabilities
@@ -65,8 +68,9 @@ def run(
         upstream_host=urlsplit(loaded.base_url).hostname or "",
         environment=loaded.env,
     )
-    process = Process(tracer, workers_directory, lambda: lines.dropped, Memory().share)
-    return uvloop.run(_to_the_end(_run(loaded, options, listeners, process), lines))
+    memory = Memory()
+    process = Process(tracer, workers_directory, lambda: lines.dropped, memory.share)
+    return uvloop.run(_to_the_end(_run(loaded, options, listeners, process, memory), lines))
 
 
 async def _to_the_end(running: Coroutine[None, None, int], lines: Logs) -> int:
@@ -81,7 +85,9 @@ async def _to_the_end(running: Coroutine[None, None, int], lines: Logs) -> int:
     os._exit(status)
 
 
-async def _run(loaded: Settings, options: argparse.Namespace, listeners: list[socket.socket], process: Process) -> int:
+async def _run(
+    loaded: Settings, options: argparse.Namespace, listeners: list[socket.socket], process: Process, memory: Memory
+) -> int:
     listener, *others = listeners
     logging.getLogger("uvicorn.error").addFilter(_is_news)
     async with AsyncExitStack() as stack:
@@ -96,7 +102,8 @@ async def _run(loaded: Settings, options: argparse.Namespace, listeners: list[so
             await stack.enter_async_context(serving(page, listener=other, limits=loaded.client_limits))
         supervised = options.slot is not None
         drain = Drain(loaded.drain_delay, loaded.drain_timeout)
-        server = Server(app, app.state.lifecycle, drain, loaded.client_limits, supervised=supervised)
+        served = _with_room(app, memory, loaded)
+        server = Server(served, app.state.lifecycle, drain, loaded.client_limits, supervised=supervised)
         if supervised:
             stack.callback(_follow_parent(server.drain))
         if options.tell and not options.slot:
@@ -105,6 +112,12 @@ async def _run(loaded: Settings, options: argparse.Namespace, listeners: list[so
         _collect_what_comes()
         await server.serve(sockets=[listener])
         return 0 if server.started else FAILED
+
+
+def _with_room(app: ASGIApp, memory: Memory, loaded: Settings) -> ASGIApp:
+    """Let the application read no body that there is no memory for, unless a setting says otherwise."""
+    percent = loaded.memory_limit_percent
+    return Room(app, partial(memory.left, percent / 100), loaded.max_body_size) if percent else app
 
 
 def _collect_what_comes() -> None:

@@ -91,6 +91,8 @@ def _log(loaded: Settings, fmt: logs.Format, *, starting: bool) -> logs.Logs:
 
 def _serve(loaded: Settings, options: argparse.Namespace, workers: int, lines: logs.Logs) -> int:
     raise_limit()
+    for number in (signal.SIGUSR1, signal.SIGUSR2):  # they would end all streams without a word
+        signal.signal(number, signal.SIG_IGN)
     listeners = _inherited(options.fds) if options.fds else _listen(loaded)
     shared = Path(os.environ[VARIABLE]) if options.slot is not None else None
     if shared:

@@ -187,6 +187,19 @@ def test_keys_of_clients_are_mounted() -> None:
     assert made["secrets"]["proxy_api_key"]["file"] == "/srv/keys"
 
 
+def test_m7_prometheus_needs_no_key_of_a_client() -> None:
+    """M7: with keys the metrics have a port of their own, which is not published, and Prometheus asks there."""
+    made = Compose(KEYS, {**NEEDED, "PROXY_API_KEY_FILE": "./no-key"}, EVERYTHING).config()
+    configuration = yaml.safe_load(Path(made["configs"]["prometheus"]["file"]).read_text(encoding="utf-8"))
+    plain = yaml.safe_load((DOCKER / "prometheus" / "prometheus.yml").read_text(encoding="utf-8"))
+    (target,) = configuration["scrape_configs"][0]["dns_sd_configs"]
+
+    assert made.proxy["environment"]["METRICS_PORT"] == str(target["port"])
+    assert "ports" not in made.proxy
+    plain["scrape_configs"][0]["dns_sd_configs"][0]["port"] = target["port"]
+    assert configuration == plain
+
+
 @pytest.mark.parametrize(
     ("given", "allowed"),
     [

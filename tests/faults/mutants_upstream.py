@@ -50,6 +50,13 @@ REACHING = (
 )
 REPLIES = (
     Mutant(
+        "what nobody asked for is the next answer",
+        "upstream/heads.py",
+        "super().is_connected() and not self._buffer and",
+        "super().is_connected() or",
+        ("E7", "T11"),
+    ),
+    Mutant(
         "the end of the bytes is the end of the answer",
         "translate/openai/completion.py",
         "        if self._reason or self._terminated:\n            self.end(out)",

@@ -153,3 +153,30 @@ async def test_a15_limit_of_what_comes_out() -> None:
         proxy.upstream.script("m", HI)
         assert await ask_packed(proxy, gzip.compress(CHAT.ljust(4096)), "gzip") == (200, True)
         assert await ask_packed(proxy, gzip.compress(CHAT.ljust(4097)), "gzip") == (413, TOO_LARGE)
+
+
+def early(method: str, path: str, *lines: str, version: str = "1.1") -> bytes:
+    """Return the head of a request with 16 MB to come, whose answer does not depend on them."""
+    lines = (f"{method} {path} HTTP/{version}", *lines, f"Content-Length: {len(LARGE)}")
+    return "\r\n".join((*lines, "", "")).encode()
+
+
+LARGE = bytes(16 * 1024 * 1024)
+EARLY = {
+    "no route": (early("POST", "/nope", "Host: localhost", "Connection: close"), 404),
+    "no such method": (early("PUT", "/api/chat", "Host: localhost", "Connection: close"), 405),
+    "origin": (early("POST", "/api/chat", "Host: localhost", "Origin: https://evil.example", "Connection: close"), 403),
+    "no host": (early("POST", "/api/chat"), 400),
+    "old client": (early("POST", "/nope", version="1.0"), 404),
+    "kept": (early("POST", "/nope", "Host: localhost"), 404),
+}
+
+
+@pytest.mark.parametrize(("head", "status"), EARLY.values(), ids=EARLY.keys())
+async def test_b7_a14_early_answer_is_seen(head: bytes, status: int) -> None:
+    """B7, A8, A10: who sends a large body before it reads gets the answer that did not wait for it, and no reset."""
+    async with proxied() as proxy, proxy.client() as client:
+        await client.send(head + LARGE)
+        assert (await client.response()).status == status
+        client.half_close()
+        assert await client.read_to_end() == b""

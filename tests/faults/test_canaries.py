@@ -22,8 +22,9 @@ from ollama_openai_proxy.serve.server import serving
 from support.command import PROMPTLY, parsed, run, served
 from support.proxy import Proxy, chat, proxied, running_proxy, sealed
 from support.rawclient import RawClient
-from support.replies import HI, body
-from support.scripted import Upstream
+from support.replies import DONE, HI, SSE, body, finish, usage
+from support.replies import text as delta
+from support.scripted import Chunk, End, Upstream
 
 KEY = "sk-canary-of-the-backend"
 CLIENT = "canary-of-a-client-0123456789"
@@ -71,17 +72,19 @@ def test_m3_a_key_in_the_url_is_refused(tmp_path: Path, command: str) -> None:
     assert "OPENAI_API_BASE_URL" in done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("status", [401, 500])
+@pytest.mark.parametrize("status", [200, 401, 500])
 async def test_m3_check_shows_no_key(tmp_path: Path, status: int) -> None:
     """M3: what `check` prints holds no key, whatever the backend answers with it in its words."""
     async with Upstream() as upstream:
+        upstream.script("m", (SSE, Chunk(delta(KEY) + finish() + usage() + DONE), End()))
         if status > 200:
             upstream.script(
                 "/v1/models", body({"error": {"message": f"no: {KEY} ({KEY})"}}, status, "Connection: close")
             )
         settings = {"OPENAI_API_BASE_URL": upstream.url, "OPENAI_API_KEY": KEY, "LOG_LEVEL": "debug"}
         done = await asyncio.to_thread(run, tmp_path, "check", **settings)
-        assert upstream.requests
+        assert len(upstream.posts) == (status == 200)
+    assert done.returncode == (0 if status == 200 else 1)
     assert KEY not in done.stdout + done.stderr
 
 
@@ -159,7 +162,12 @@ HOSTILE = (
 async def test_m5_nobody_forges_a_line(tmp_path: Path, form: str) -> None:
     """M5: whatever a model, a path, a header or a backend's error holds, each line is one of ours, whole and short."""
     async with Upstream() as upstream:
-        settings = {"OPENAI_API_BASE_URL": upstream.url, "LOG_LEVEL": "debug", "LOG_FORMAT": form, "DRAIN_DELAY": "0"}
+        settings: dict[str, Any] = {
+            "OPENAI_API_BASE_URL": upstream.url,
+            "LOG_LEVEL": "debug",
+            "LOG_FORMAT": form,
+            "DRAIN_DELAY": "0",
+        }
         starting = served(tmp_path, "serve", **settings)
         proxy = await asyncio.to_thread(starting.__enter__)
         try:

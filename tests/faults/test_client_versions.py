@@ -10,6 +10,7 @@ from support.proxy import chat, proxied
 from support.rawclient import RawClient
 from support.replies import DONE, HI, SSE, finish, text, usage
 from support.scripted import Chunk, End, Wait
+from support.waiting import eventually
 
 VERSION = b"GET /api/version HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
@@ -79,6 +80,14 @@ async def test_a16_old_client_that_keeps() -> None:
         assert await client.read_to_end() == b""
 
 
+async def test_a16_a12_old_client_that_expects() -> None:
+    """A16, A12: HTTP/1.0 has no interim answers: who expects one there gets the answer, and nothing before it."""
+    async with proxied() as proxy, proxy.client() as client:
+        proxy.upstream.script("m", HI)
+        await client.send(old("/api/chat", "Host: localhost", "Expect: 100-continue", body=CHAT))
+        assert (await client.head()).status == 200
+
+
 async def test_a16_head_request_of_an_old_client() -> None:
     """A16: the answer to HEAD has no body, whatever its length says."""
     async with proxied() as proxy, proxy.client() as client:
@@ -95,6 +104,24 @@ async def test_a17_pipelined_behind_a_stream() -> None:
         assert (await client.response()).lines[-1]["done"] is True
         assert (await client.response()).json.keys() == {"version"}
         assert (await client.response()).lines[-1]["done"] is True
+
+
+@pytest.mark.parametrize("together", [True, False])
+async def test_a17_what_follows_chunks_is_no_part_of_them(together: bool) -> None:
+    """A17: a body in chunks that comes with a large request behind it is not measured by that."""
+    head = b"POST /api/chat HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
+    chunked = b"%x\r\n%b\r\n0\r\n\r\n" % (len(CHAT), CHAT)
+    large = b'{"model":"m","messages":[{"role":"user","content":"' + b"x" * 150_000 + b'"}]}'
+    behind = b"POST /api/chat HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%b" % (len(large), large)
+    async with proxied() as proxy, proxy.client() as client:
+        proxy.upstream.script("m", HI)
+        rest = chunked + behind + head + chunked + VERSION
+        for part in (head + rest,) if together else (head + chunked[:1], chunked[1:] + rest[len(chunked) :]):
+            await client.send(part)
+            await asyncio.sleep(0.05)  # so that the parts are read apart
+        for _ in range(3):
+            assert (await client.response()).lines[-1]["done"] is True
+        assert (await client.response()).json.keys() == {"version"}
 
 
 async def flooded(client: RawClient, data: bytes) -> int:
@@ -143,6 +170,17 @@ async def test_a17_bad_request_behind_a_good_one() -> None:
         assert (await client.response()).lines[-1]["done"] is True
         assert (await client.response()).status == 200
         assert b"200 OK" not in await client.read_to_end()
+
+
+async def test_a17_a7_answer_before_what_is_wrong_is_seen() -> None:
+    """A17, A7: who goes on sending after what is wrong gets the answer to what came before it, and no reset."""
+    async with proxied() as proxy, proxy.client() as client:
+        proxy.upstream.script("m", HI)
+        await client.send(NEW_CHAT + b"nonsense\r\n\r\n")
+        await client.read_until(b"\r\n\r\n")
+        await eventually(lambda: proxy.upstream.posts and not proxy.upstream.busy)
+        await client.send(bytes(16 * 1024 * 1024))
+        assert b'"done":true' in await client.read_to_end()
 
 
 async def test_c8_t7_half_close() -> None:

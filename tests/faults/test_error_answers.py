@@ -88,6 +88,16 @@ FIRST_EVENTS: dict[str, tuple[bytes, int, str]] = {
     "I6 llama.cpp": (event(TOO_LONG), 400, TOO_LONG["error"]["message"]),
     "I7 OpenRouter": (event({"error": {"code": 429, "message": "Rate limited"}}), 429, "Rate limited"),
     "I4 vLLM": (event({"object": "error", "message": "Bad", "type": "BadRequestError", "code": 400}), 400, "Bad"),
+    "I6 llama.cpp, a field of its own": (
+        b"error: " + json.dumps(TOO_LONG["error"]).encode() + b"\n\n",
+        400,
+        TOO_LONG["error"]["message"],
+    ),
+    "I14 Anthropic": (
+        b"event: error\n" + event({"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}),
+        503,
+        "Overloaded",
+    ),
     "I17 named": (b'event: error\ndata: {"code":400,"details":"Blocked"}\n\n', 400, "Blocked"),
 }
 
@@ -137,7 +147,7 @@ async def test_i5_i7_error_in_mid_stream(events: Sequence[bytes], message: str) 
 async def test_i5_error_in_mid_stream_of_a_whole_reply() -> None:
     """I5, 2.0: where the client waits for the whole reply, an error in mid-stream is a status."""
     async with proxied() as proxy:
-        proxy.upstream.script("m", streamed(text("Hi"), event(openai("broke"))))
+        proxy.upstream.script("m", streamed(text("Hi"), event(openai("broke", "server_error"))))
         response = await proxy.chat(stream=False)
         assert (response.status, response.json) == (502, {"error": "broke"})
 

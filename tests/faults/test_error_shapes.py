@@ -37,10 +37,13 @@ async def test_i1_openai(status: int, kind: str) -> None:
     assert await refused(shape, status) == (status, "No.", None)
 
 
-async def test_i2_key_that_is_not_accepted() -> None:
-    """I2: a key that is not accepted is ours, and no fragment of it is shown."""
+async def test_i2_key_that_is_not_accepted(caplog: pytest.LogCaptureFixture) -> None:
+    """I2: a key that is not accepted is ours, an ERROR in the log, and no fragment of it is shown there or here."""
     shape = {"error": {"message": "Incorrect API key provided: sk-ab***yz", "code": "invalid_api_key"}}
     assert await refused(shape, 401) == (502, "the upstream rejected the proxy's credentials", None)
+    errors = [line.getMessage() for line in caplog.records if line.levelname == "ERROR"]
+    assert errors == ["the upstream rejected the proxy's credentials; check OPENAI_API_KEY"]
+    assert "sk-" not in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -190,6 +190,21 @@ async def test_m3_keys_are_nowhere(caplog: pytest.LogCaptureFixture) -> None:
     assert "canary-client" not in repr([(response.headers, response.body) for response in said])
 
 
+@pytest.mark.parametrize("path", ["/health", "/metrics"])
+async def test_m1_no_key_is_tried_unseen(path: str, caplog: pytest.LogCaptureFixture) -> None:
+    """M1: pages for the host, which have no line of their own in the log, have one for each key that is refused."""
+    caplog.set_level(logging.INFO, "ollama_openai_proxy.exchange")
+    async with proxied(**KEYS) as proxy:
+        caplog.clear()
+        assert (await proxy.ask("GET", path, None, BEARER)).status == 200
+        refused(await proxy.ask("GET", path, None, "Authorization: Bearer wrong"))
+        page = (await proxy.ask("GET", "/metrics", None, BEARER)).body.decode()
+    told = [line.__dict__ for line in caplog.records]
+    assert [(facts["path"], facts["status"], facts["outcome"]) for facts in told] == [(path, 401, "auth")]
+    assert 'front="operations",model="none",outcome="auth",route="other"} 1.0' in page
+    assert "ollama_proxy_exchanges_in_flight 0.0" in page
+
+
 @asynccontextmanager
 async def holding(proxy: Proxy, barrier: asyncio.Event) -> AsyncIterator[None]:
     """Let a request with the first key run while the block lasts."""

@@ -8,6 +8,7 @@ import gzip
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from itertools import product
 from typing import Any
 
 import pytest
@@ -73,19 +74,19 @@ TRAVERSALS = [
 ]
 
 
-@pytest.mark.parametrize("digest", TRAVERSALS)
 @pytest.mark.parametrize("method", ["HEAD", "POST"])
-async def test_b8_a_digest_that_is_a_path(method: str, digest: str) -> None:
+async def test_b8_a_digest_that_is_a_path(method: str) -> None:
     """B8: CVE-2024-37032: whatever is no digest is refused, or is no route; nothing of a file is answered."""
     async with proxied() as proxy:
-        path = "/api/blobs/" + "".join(sign if sign.isascii() else "%D9%A0" for sign in digest).replace(" ", "%20")
-        response = await proxy.ask(method, path, b"x" if method == "POST" else None)
-        assert response.status in (307, 400, 404, 405)
-        assert b"root:" not in response.body
-        if response.status == 307:  # the same path without its dots, of this server
-            assert (response.header("location") or "").startswith("/")
-        if response.status == 400 and method == "POST":
-            assert response.body == b'{"error":"invalid digest format"}'
+        for digest in TRAVERSALS:
+            path = "/api/blobs/" + "".join(sign if sign.isascii() else "%D9%A0" for sign in digest).replace(" ", "%20")
+            response = await proxy.ask(method, path, b"x" if method == "POST" else None)
+            assert response.status in (307, 400, 404, 405), digest
+            assert b"root:" not in response.body, digest
+            if response.status == 307:  # the same path without its dots, of this server
+                assert (response.header("location") or "").startswith("/"), digest
+            if response.status == 400 and method == "POST":
+                assert response.body == b'{"error":"invalid digest format"}', digest
 
 
 def managing(url: str) -> list[tuple[str, str, dict[str, Any]]]:
@@ -125,14 +126,14 @@ ELSEWHERE = (
 )
 
 
-@pytest.mark.parametrize("field", ELSEWHERE)
-async def test_b10_a_request_names_its_own_backend(field: str) -> None:
+async def test_b10_a_request_names_its_own_backend() -> None:
     """B10: CVE-2024-6587: wherever a request wants to go, it goes to the backend, with the backend's key."""
     async with trapped() as (proxy, trap):
-        for value in (trap.url, {"api_base": trap.url, "Authorization": "stolen"}):
+        values = (trap.url, {"api_base": trap.url, "Authorization": "stolen"})
+        for field, value in product(ELSEWHERE, values):
             for given in ({field: value}, {"options": {field: value}}):
                 response = await proxy.chat(**given)
-                assert response.status in (200, 400)
+                assert response.status in (200, 400), given
         for request in proxy.upstream.posts:
             assert request.headers["authorization"] == f"Bearer {KEY}"
             assert str(trap.port).encode() not in request.body
@@ -230,17 +231,17 @@ REACHES = [
 ]
 
 
-@pytest.mark.parametrize("template", REACHES)
-async def test_templates_reach_nothing(template: str) -> None:
+async def test_templates_reach_nothing() -> None:
     """CVE-2026-42203, PYSEC-2026-387: a template reaches the fields that it is given, nothing of Python."""
     async with proxied() as proxy:
         proxy.upstream.script("m", body({"choices": [{"text": "ok", "finish_reason": "stop"}]}))
-        given = {"model": "m", "prompt": "hello", "template": template, "stream": False}
-        response = await proxy.ask("POST", "/api/generate", given)
-        sent = b"".join(request.body for request in proxy.upstream.posts)
-        for word in (b"<class", b"built-in", b"root:", b"60481729", b"<function", b"object at"):
-            assert word not in sent
-            assert word not in response.body
+        for template in REACHES:
+            given = {"model": "m", "prompt": "hello", "template": template, "stream": False}
+            response = await proxy.ask("POST", "/api/generate", given)
+            sent = b"".join(request.body for request in proxy.upstream.posts)
+            for word in (b"<class", b"built-in", b"root:", b"60481729", b"<function", b"object at"):
+                assert word not in sent, template
+                assert word not in response.body, template
 
 
 CONFIGURING = [
@@ -259,14 +260,13 @@ CONFIGURING = [
 ]
 
 
-@pytest.mark.parametrize("path", CONFIGURING)
-async def test_nothing_is_configured_at_run_time(path: str) -> None:
+async def test_nothing_is_configured_at_run_time() -> None:
     """CVE-2026-35029, CVE-2026-114612: there is no route that tells or changes a setting."""
     async with proxied() as proxy:
-        for method in ("GET", "POST", "PUT", "PATCH", "DELETE"):
+        for path, method in product(CONFIGURING, ("GET", "POST", "PUT", "PATCH", "DELETE")):
             response = await proxy.ask(method, path, {"general_settings": {}} if method != "GET" else None)
-            assert response.status in (404, 405)
-            assert KEY.encode() not in response.body
+            assert response.status in (404, 405), path
+            assert KEY.encode() not in response.body, path
 
 
 # Fields of a response's head in which a backend tries to begin another one (M11).
@@ -283,17 +283,17 @@ SPLITS: list[list[bytes]] = [
 
 
 @pytest.mark.parametrize("status", [200, 429, 503])
-@pytest.mark.parametrize("lines", SPLITS)
-async def test_m11_a_head_within_a_head(lines: list[bytes], status: int) -> None:
+async def test_m11_a_head_within_a_head(status: int) -> None:
     """M11: nothing of what a backend puts into its head begins a line in ours, or makes the proxy fail."""
     data = json.dumps(completion()).encode()
-    head = b"\r\n".join([b"HTTP/1.1 %d OK" % status, *lines, b"Content-Length: %d" % len(data), b"", b""])
-    steps: list[Step] = [Send(head + data), Close()]
     async with proxied() as proxy:
-        proxy.upstream.script("m", steps)
-        response = await proxy.ask("POST", "/api/chat", {"model": "m", "messages": HELLO, "stream": False})
-        assert response.status in ({200, 502} if status == 200 else {status, 502})
-        assert "evil" not in str(response.headers)
-        assert not {"set-cookie", "access-control-allow-origin"} & {name for name, _ in response.headers}
-        if retry := response.header("retry-after"):
-            assert retry.isdecimal()
+        for lines in SPLITS:
+            head = b"\r\n".join([b"HTTP/1.1 %d OK" % status, *lines, b"Content-Length: %d" % len(data), b"", b""])
+            steps: list[Step] = [Send(head + data), Close()]
+            proxy.upstream.script("m", steps)
+            response = await proxy.ask("POST", "/api/chat", {"model": "m", "messages": HELLO, "stream": False})
+            assert response.status in ({200, 502} if status == 200 else {status, 502}), lines
+            assert "evil" not in str(response.headers), lines
+            assert not {"set-cookie", "access-control-allow-origin"} & {name for name, _ in response.headers}, lines
+            if retry := response.header("retry-after"):
+                assert retry.isdecimal(), lines

@@ -34,6 +34,8 @@ PINGS: dict[str, bytes] = {
     "empty data": b"data:\n\n",
     "blank lines": b"\n",
     "ids": b"id: 7\n\n",
+    "empty objects": b"data: {}\n\n",
+    "objects that say so": b'data: {"type": "ping"}\n\n',
 }
 
 

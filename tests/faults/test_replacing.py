@@ -14,7 +14,7 @@ import pytest
 from support.command import Served, served
 from support.proxy import chat
 from support.rawclient import RawClient, Response
-from support.replies import DONE, SSE, finish, text, usage
+from support.replies import DONE, SSE, body, completion, finish, text, usage
 from support.scripted import Chunk, End, Pause, Upstream, Wait
 from support.waiting import SECONDS, eventually
 
@@ -155,3 +155,39 @@ async def ended_in_mid_token(
         await eventually(lambda: proxy.process.poll() is not None)
         assert (proxy.process.returncode, proxy.err) == (0, "")
     return endings
+
+
+async def kept(proxy: Served, endings: list[str], pause: float) -> None:
+    """Ask again and again on one connection, a new one after each `Connection: close`, until nobody listens."""
+    while True:
+        closes: list[str] = []
+        answered = 0
+        try:
+            async with RawClient(proxy.url) as client:
+                while not closes:
+                    await client.ask("POST", "/api/chat", chat("short", stream=False))
+                    response = await client.response()
+                    closes = response.all("connection")
+                    answered += 1
+                    endings.append("ok" if response.status == 200 else str(response.status))
+                    await asyncio.sleep(pause)
+        except (OSError, EOFError) as error:
+            if not answered:
+                return  # the listener is gone, and with it what it had not handed over
+            endings.append(repr(error))
+
+
+async def test_c14_kept_connections(tmp_path: Path, upstream: Upstream) -> None:
+    """C14: clients that ask on kept connections, and heed `Connection: close`, do not notice that the proxy ends."""
+    upstream.script("short", body(completion("a")))
+    endings: list[str] = []
+    async with instance(tmp_path / "one", upstream, DRAIN_DELAY="1") as proxy, asyncio.TaskGroup() as tasks:
+        clients = [tasks.create_task(kept(proxy, endings, pause)) for pause in (0, 0, 0.1, 0.1, 0.1, 0.1)]
+        await eventually(lambda: len(endings) > 50)
+        before = len(endings)
+        proxy.process.send_signal(signal.SIGTERM)
+        await asyncio.wait(clients)
+        await eventually(lambda: proxy.process.poll() is not None)
+        assert (proxy.process.returncode, proxy.err) == (0, "")
+    assert len(endings) > before
+    assert set(endings) == {"ok"}

@@ -45,6 +45,7 @@ PACKED: dict[str, tuple[str, Callable[[bytes], bytes]]] = {
     "deflate": ("deflate", zlib.compress),
     "deflate without a header": ("deflate", bare),
     "identity": ("identity", bytes),
+    "none": ("none", bytes),
     "an empty name": ("", bytes),
 }
 
@@ -95,6 +96,7 @@ BROKEN: dict[str, tuple[Sequence[Step], str, str]] = {
     "br": (body(b"x", 200, "Content-Encoding: br"), OTHER, "up_protocol"),
     "zstd": (body(b"x", 200, "Content-Encoding: zstd"), OTHER, "up_protocol"),
     "twice": (body(b"x", 200, "Content-Encoding: gzip, gzip"), OTHER, "up_protocol"),
+    "two lines": (body(b"x", 200, "Content-Encoding: identity", "Content-Encoding: gzip"), OTHER, "up_protocol"),
 }
 
 

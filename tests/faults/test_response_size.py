@@ -80,6 +80,15 @@ async def test_f11_exactly_the_limit() -> None:
         assert (await proxy.chat(stream=False)).status == 502
 
 
+async def test_f11_more_than_by_default() -> None:
+    """F11: where MAX_RESPONSE_SIZE is raised, a body of more than 64 MiB is an answer, and so is what it says."""
+    data = json.dumps(completion("Hi")).encode().removesuffix(b"}")
+    async with proxied(max_response_size=80 * MIB) as proxy:
+        head = Status(200, JSON, f"Content-Length: {70 * MIB + len(data) + 1}")
+        proxy.upstream.script("m", (head, Send(data), Repeat(b" " * MIB, 70), Send(b"}")))
+        assert (await proxy.chat(stream=False)).json["message"]["content"] == "Hi"
+
+
 async def test_f11_vectors_may_be_more() -> None:
     """F11: vectors, which are large by nature, may be larger than MAX_RESPONSE_SIZE."""
     vectors = {"data": [{"index": 0, "embedding": [1.0] * 400_000}], "usage": {"prompt_tokens": 1}}

@@ -7,7 +7,7 @@ import pytest
 from support.proxy import proxied
 from support.scenario import SSE, Scenario, check, check_streamed, data, said, steps, until_close
 from support.scripted import Chunk, Close, Hold
-from support.streams import FRAMING, HI, TEXT
+from support.streams import FRAMING, HI, INVALID, TEXT
 
 
 def of(*rows: str) -> pytest.MarkDecorator:
@@ -116,6 +116,17 @@ async def test_g12_last_event_without_blank_line(scenario: Scenario) -> None:
 async def test_g16_another_protocol(scenario: Scenario) -> None:
     """G16: lines of JSON, or objects without anything between them, are an error and no text."""
     await check_all_ways(scenario)
+
+
+async def test_g16_another_protocol_is_not_waited_for() -> None:
+    """G16: a stream of JSON lines is refused at its second line, not when it ends."""
+    line = b'{"response":"Hi","done":false}\n'
+    async with proxied() as proxy:
+        proxy.upstream.script("m", (SSE, Chunk(line), Chunk(line), Hold()))
+        for stream in (True, False):
+            response = await proxy.chat(stream=stream)
+            assert (response.status, response.json) == (502, {"error": INVALID})
+            await proxy.upstream.peer_left(within=1.0)
 
 
 @of("G17")

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from ollama_openai_proxy.serve.exchange import TURN
+from ollama_openai_proxy.upstream.reply import MAX_READ
 from support.chunks import ok
 from support.proxy import Proxy, chat, proxied
 from support.scenario import (
@@ -121,7 +121,7 @@ async def test_g14_tiny_events_do_not_hold_the_loop(between: bytes) -> None:
         response = await proxy.chat()
         check_streamed(response, scenario)
         # What is written at once was translated at once.
-        assert max(chunk.count(b"\n") for chunk in response.chunks) <= TURN // len(data(said("0"))) + 1
+        assert max(chunk.count(b"\n") for chunk in response.chunks) <= MAX_READ // len(data(said("0"))) + 1
         assert await longest_stall(proxy, scenario) < GENEROUS * STALL
 
 

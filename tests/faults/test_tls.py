@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from support.listeners import Authority, Told, only_tls_1_0, tls_listener
+from support.listeners import Authority, BlackHole, Told, only_tls_1_0, tls_listener
+from support.outcomes import Outcomes
 from support.proxy import KEY, chat, running_proxy
 from support.rawclient import RawClient, Response
 from support.scripted import Hold, Upstream
@@ -56,17 +57,29 @@ async def test_d6_not_verified(authority: Authority, tmp_path: Path, fault: str)
     assert bytes(told.heard) == b""
 
 
-async def test_d7_stalled_handshake() -> None:
+async def late(url: str) -> Response:
+    """Return the response to a chat, which must not take much longer than connections may."""
+    settings = {"connect_timeout": 0.3, "forward_unknown_models": True}
+    async with running_proxy(url.replace("http:", "https:"), **settings) as proxy, RawClient(proxy) as it:
+        async with asyncio.timeout(3):
+            await it.ask("POST", "/api/chat", chat())
+            return await it.response()
+
+
+async def test_d7_stalled_handshake(caplog: pytest.LogCaptureFixture) -> None:
     """D7: a handshake that is not answered ends with the time for connections, not with that for replies."""
+    outcomes = Outcomes(caplog)
     async with Upstream() as upstream:
         upstream.greeting = (Hold(),)
-        url = upstream.url.replace("http:", "https:")
-        async with (
-            running_proxy(url, connect_timeout=0.3, forward_unknown_models=True) as proxy,
-            RawClient(proxy) as it,
-        ):
-            async with asyncio.timeout(3):
-                await it.ask("POST", "/api/chat", chat())
-                response = await it.response()
+        response = await late(upstream.url)
         assert (response.status, response.json) == (504, {"error": "timed out connecting to the upstream"})
         assert upstream.requests == []
+    await outcomes.expect("up_tls")
+
+
+async def test_d5_d7_no_connection_for_a_handshake(caplog: pytest.LogCaptureFixture) -> None:
+    """D5, D7: without a connection it is no matter of TLS, whatever the URL asks for."""
+    outcomes = Outcomes(caplog)
+    with BlackHole() as hole:
+        assert (await late(hole.url)).status == 504
+    await outcomes.expect("up_connect_timeout")

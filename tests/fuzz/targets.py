@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 from fuzz import backend, clients, operators, wire
@@ -22,6 +23,7 @@ TARGETS: dict[str, Target] = {
 RECORDED = {"sse": "*.sse", "reply": "*.sse", "error": "*error*.json", "lists": "*.json"}
 
 
+@cache
 def seeds(name: str) -> list[bytes]:
     """Return what the target begins with."""
     found = [path.read_bytes() for path in sorted((CORPUS / name).iterdir())]

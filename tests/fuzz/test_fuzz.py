@@ -58,7 +58,7 @@ def test_corpus(name: str) -> None:
 def test_changed(name: str) -> None:
     """4.1: nor does what comes of it by small changes."""
 
-    @settings(BRIEFLY, max_examples=60)
+    @settings(BRIEFLY, max_examples=40)
     @given(changed(name))
     def each(data: bytes) -> None:
         TARGETS[name](data)
@@ -75,7 +75,7 @@ def test_http_corpus(server: InProcess) -> None:
 def test_http_changed(server: InProcess) -> None:
     """4.1: and so is what comes of them by small changes."""
 
-    @settings(BRIEFLY, max_examples=80)
+    @settings(BRIEFLY, max_examples=50)
     @given(changed("http"))
     def each(data: bytes) -> None:
         fuzz_http(data, server)

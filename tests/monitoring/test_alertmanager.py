@@ -59,9 +59,9 @@ def test_a_proxy_that_is_down_says_it_all(alertmanager: str) -> None:
 
 @needs("prometheus-alertmanager")
 def test_an_upstream_that_is_down_explains_errors(alertmanager: str) -> None:
-    """Failed, broken and slow answers are held back while the upstream is known to be down; the rest is not."""
+    """Failed, broken, slow and refused answers are held back while the upstream is known to be down; others are not."""
     errors = ("OllamaProxyErrorsFast", "OllamaProxyErrorsSlow", "OllamaProxyStreamsBroken")
-    held_back = (*errors, "OllamaProxySlowFirstToken")
+    held_back = (*errors, "OllamaProxySlowFirstToken", "OllamaProxyBreakerOpen")
     heard = ("OllamaProxyUpstreamDown", "OllamaProxyQueueing", "OllamaProxyLogLinesDropped")
     sent = [labels(name, job="upstream", instance="a") for name in (*held_back, *heard)]
     eventually(lambda: told(alertmanager, sent) == {(name, "a") for name in heard}, within=SECONDS)

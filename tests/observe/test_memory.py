@@ -92,3 +92,14 @@ async def test_watch() -> None:
     await eventually(lambda: len(told) >= 3)
     task.cancel()
     assert told[:3] == [0, 0.1, 0.2]
+
+
+def test_j14_bytes_that_are_left(tmp_path: Path) -> None:
+    """J14: what may be taken is told of the group that has the least left, and is infinite without a limit."""
+    (tmp_path / "cgroup").write_text("0::/a/b\n")
+    memory = Memory(tmp_path / "fs", tmp_path / "cgroup")
+    assert memory.left(0.9) == float("inf")
+    unified(tmp_path / "fs" / "a", str(100 * MIB), 80 * MIB, inactive=10 * MIB)
+    unified(tmp_path / "fs" / "a" / "b", str(90 * MIB), 30 * MIB)
+    assert memory.left(0.9) == pytest.approx(20 * MIB)
+    assert memory.left(0.5) == pytest.approx(-20 * MIB)

@@ -77,7 +77,7 @@ def test_names(metrics: Metrics) -> None:
         *("upstream_errors_total", "upstream_connections_total", "upstream_up", "streams_broken_total"),
         *("streams_aborted_total", "draining", "drain_cut_total", "log_lines_dropped_total"),
         *("sse_events_total", "sse_skipped_total", "chunk_anomaly_total"),
-        "memory_limit_used_ratio",
+        *("memory_limit_used_ratio", "connections_rejected_total"),
         *(f"{name}_seconds_{part}" for name in histograms for part in ("bucket", "count", "sum")),
         *("process_cpu_seconds_total", "process_resident_memory_bytes", "process_virtual_memory_bytes"),
         *("process_open_fds", "process_max_fds", "process_start_time_seconds", "python_info"),

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
+from functools import partial
+
+import pytest
 
 from ollama_openai_proxy.observe.metrics import Metrics
 from ollama_openai_proxy.observe.pulse import Pulse, rest_after
@@ -15,6 +18,10 @@ def figure(metrics: Metrics, name: str) -> float:
     return float(next(line for line in page.decode().splitlines() if line.startswith(f"{name} ")).split()[1])
 
 
+def looked_again(metrics: Metrics, looked: float) -> bool:
+    return figure(metrics, "ollama_proxy_event_loop_lag_seconds_count") > looked
+
+
 async def test_lag() -> None:
     """A loop that was blocked for a while was late by about as much."""
     metrics = Metrics(version="0")
@@ -24,6 +31,32 @@ async def test_lag() -> None:
     await eventually(lambda: figure(metrics, "ollama_proxy_event_loop_lag_seconds_count"))
     assert figure(metrics, "ollama_proxy_event_loop_lag_seconds_sum") >= 0.15
     beating.cancel()
+
+
+async def test_j18_a_held_loop_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    """J18: a loop that was held for longer than a second is told in the log, and not again in the same minute."""
+    metrics = Metrics(version="0")
+    beating = asyncio.create_task(Pulse(metrics).beat(int, int))
+    for _ in range(2):
+        looked = figure(metrics, "ollama_proxy_event_loop_lag_seconds_count")
+        await asyncio.sleep(0)
+        time.sleep(1.7)  # noqa: ASYNC251  # that is the fault
+        await eventually(partial(looked_again, metrics, looked))
+    beating.cancel()
+    (line,) = [line for line in caplog.records if line.getMessage() == "the event loop was held"]
+    assert line.levelname == "WARNING"
+    assert 1.0 <= line.__dict__["seconds"] < 60
+
+
+async def test_j18_a_busy_loop_is_not_told(caplog: pytest.LogCaptureFixture) -> None:
+    """J18: a loop that is late by less than a second is a matter of metrics."""
+    metrics = Metrics(version="0")
+    beating = asyncio.create_task(Pulse(metrics).beat(int, int))
+    await asyncio.sleep(0)
+    time.sleep(0.8)  # noqa: ASYNC251  # that is the fault
+    await eventually(lambda: figure(metrics, "ollama_proxy_event_loop_lag_seconds_count"))
+    beating.cancel()
+    assert "the event loop was held" not in caplog.text
 
 
 async def test_k11_dropped_lines() -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
+import weakref
 
 import pytest
 from starlette.types import Receive, Scope, Send
@@ -57,6 +59,17 @@ async def test_refused_client_that_sends_without_end() -> None:
         assert sent < 100 * len(piece)
 
 
+async def is_gone(client: RawClient) -> bool:
+    """Whether what is sent to the server is no longer taken."""
+    try:
+        await client.send(b"more")
+        await asyncio.sleep(0.001)  # for the reset to come
+        await client.send(b"more")
+    except ConnectionError:
+        return True
+    return False
+
+
 async def test_turned_away_are_few_at_a_time() -> None:
     """C13: those that are one too many wait for their answer to be read, a few of them; the others are just closed."""
     async with serving(app, limits=ClientLimits(connections=1)) as url, RawClient(url) as first:
@@ -69,6 +82,7 @@ async def test_turned_away_are_few_at_a_time() -> None:
             for client in clients:
                 assert (await client.response()).status == 503
                 assert await client.read_to_end() == b""
+            assert [await is_gone(client) for client in clients].count(True) >= 100 - 32
         finally:
             for client in clients:
                 client.close()
@@ -119,3 +133,85 @@ async def test_kept_connection_after_a_late_body() -> None:
         ended = asyncio.create_task(client.read_to_end())
         await eventually(ended.done, within=3)
         assert ended.result() == b""
+
+
+@pytest.mark.parametrize("kept", [True, False])
+async def test_c14_request_that_has_come_is_answered(kept: bool) -> None:
+    """C14: a connection that is to end, with a request that came in the same moment, ends after the answer to it."""
+    server = Server(app, None, Drain(0, 1), handle_signals=False)
+    listener = listen("127.0.0.1", 0)
+    task = asyncio.create_task(server.serve(sockets=[listener]))
+    await server.listening.wait()
+    async with RawClient(f"http://{address(listener)}") as client:
+        await eventually(lambda: server.server_state.connections)
+        (connection,) = server.server_state.connections
+        if kept:
+            await client.ask("GET", "/")
+            assert (await client.response()).body == b"ok"
+        await client.ask("GET", "/")
+        connection.shutdown()  # nothing was read in between, for nothing was waited for
+        assert (await client.response()).body == b"ok"
+        connection.shutdown()
+        assert await client.read_to_end() == b""
+    server.stop()
+    await task
+
+
+async def test_c14_thrown_away_bytes_keep_no_connection() -> None:
+    """C14, K1: what a client that was refused still sends does not hold the end up."""
+    server = Server(app, None, Drain(0, 1), handle_signals=False)
+    listener = listen("127.0.0.1", 0)
+    task = asyncio.create_task(server.serve(sockets=[listener]))
+    await server.listening.wait()
+    async with RawClient(f"http://{address(listener)}") as client:
+        await client.send(b"nonsense\r\n\r\n")
+        assert (await client.response()).status == 400
+        (connection,) = server.server_state.connections
+        await client.send(b"more")
+        connection.shutdown()
+        await eventually(lambda: not server.server_state.connections, within=2)
+    server.stop()
+    await task
+
+
+@pytest.mark.parametrize("size", [2, 4_000_000])
+async def test_c14_answer_that_closes_is_no_reset(size: int) -> None:
+    """C14, A17: an answer that ends its connection comes whole, is the last, and an end follows it, whatever came."""
+    asked: list[Scope] = []
+
+    async def closing(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await app(scope, receive, send)
+            return
+        asked.append(scope)
+        headers = [(b"connection", b"close"), (b"content-length", b"%d" % size)]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await client.ask("GET", "/")  # nothing reads it in between, for nothing is waited for
+        await send({"type": "http.response.body", "body": bytes(size)})
+
+    async with serving(closing) as url, RawClient(url, receive_buffer=4096) as client:
+        await client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n" * 2)
+        await eventually(lambda: asked)
+        await client.send(bytes(16 * 1024 * 1024))
+        assert len((await client.response()).body) == size
+        assert await client.read_to_end() == b""
+        assert len(asked) == 1
+
+
+async def test_nothing_holds_a_connection_that_has_ended() -> None:
+    """P5: what a connection held is free when it ends, not when the garbage is looked through."""
+    server = Server(app, None, Drain(0, 1), handle_signals=False)
+    listener = listen("127.0.0.1", 0)
+    task = asyncio.create_task(server.serve(sockets=[listener]))
+    await server.listening.wait()
+    gc.disable()
+    try:
+        async with RawClient(f"http://{address(listener)}") as client:
+            await client.ask("GET", "/")
+            assert (await client.response()).body == b"ok"
+            held = [weakref.ref(connection) for connection in server.server_state.connections]
+        await eventually(lambda: [one() for one in held] == [None])
+    finally:
+        gc.enable()
+    server.stop()
+    await task

@@ -135,6 +135,15 @@ def test_rejected_key(watched: Watched) -> None:
     assert watched.health.picture()["last_outcome"] == "up_4xx"
 
 
+def test_i2_rejected_key_is_an_error_in_the_log(watched: Watched, caplog: pytest.LogCaptureFixture) -> None:
+    """I2: that the key is rejected is an ERROR, once until a call goes well again, whatever failed before."""
+    caplog.set_level(logging.INFO)
+    rejected = UpstreamUnauthorised()
+    watched.saw(DOWN, rejected, rejected, rejected, None, rejected)
+    errors = [line.getMessage() for line in caplog.records if line.levelname == "ERROR"]
+    assert errors == ["the upstream rejected the proxy's credentials; check OPENAI_API_KEY"] * 2
+
+
 def test_figures(watched: Watched) -> None:
     """Attempts, retries, connections and errors are counted under the upstream's name."""
     watched.health.attempted()

@@ -60,6 +60,9 @@ SAID: dict[str, Scenario] = {
     "H9 reason twice": ok(said("Hi"), STOP, odd=("dup_finish",)),
     "H9 usage first": Scenario(data(USAGE, said("Hi"), STOP, DONE), "Hi", counts=(3, 2)),
     "H9 usage before the reason": Scenario(data(said("Hi"), USAGE, STOP, DONE), "Hi", counts=(3, 2)),
+    "H9 usage before more text": Scenario(
+        data(said("H"), USAGE, said("i"), choice({}, "length"), DONE), "Hi", reason="length", counts=(3, 2)
+    ),
     "H9 usage with the reason": Scenario(
         data(said("Hi"), {**STOP, "usage": USAGE["usage"]}, DONE), "Hi", counts=(3, 2)
     ),
@@ -101,8 +104,13 @@ REASONS = {
     **dict.fromkeys(("stop", "tool_calls", "function_call", "content_filter", "eos", "eos_token", "end_turn"), "stop"),
     "\u2028 something\nnew": "stop",
     "length": "length",
+    "MAX_TOKENS": "length",
 }
-FAILURES = {"error": "the upstream failed while generating", "abort": "the upstream aborted the generation"}
+FAILURES = {
+    "error": "the upstream failed while generating",
+    "ERROR": "the upstream failed while generating",
+    "abort": "the upstream aborted the generation",
+}
 
 F, G = ("f", {"x": 1}), ("g", {"y": 2})
 AF = fragment(0, "a", "f", '{"x":1}')

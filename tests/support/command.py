@@ -51,7 +51,7 @@ class Served:
 @contextmanager
 def served(folder: Path, *arguments: str, prefix: Sequence[str] = (), **settings: str) -> Iterator[Served]:
     """Run `serve` until the block ends; the block begins when it answers. `prefix` is a command that runs it."""
-    port = free_port()
+    port = int(settings.get("PROXY_PORT") or free_port())
     environment = {"PROXY_PORT": str(port), **settings}
     command = [*prefix, *COMMAND, *arguments]
     with (

@@ -77,4 +77,5 @@ class _Collector(logging.Handler):
         self._problems = problems
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._problems.append(self.format(record))
+        if record.name != "ollama_openai_proxy.serve.health":  # which tells operators of the backend
+            self._problems.append(self.format(record))

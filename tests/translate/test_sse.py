@@ -54,6 +54,9 @@ FRAMES = [
     pytest.param(b": OPENROUTER PROCESSING\n\n:\n\ndata: a\n\n", [(b"", b"a")], id="G6 comments"),
     pytest.param(b"data: a\n: within\ndata: b\n\n", [(b"", b"a\nb")], id="G6 comment within an event"),
     pytest.param(b"id: 7\nretry: 3000\nevent: chunk\ndata: a\n\n", [(b"chunk", b"a")], id="G7 other fields"),
+    pytest.param(
+        b'data: a\n\nerror: {"b":1}\n\ndata: c\n\n', [(b"", b"a"), (b"error", b' {"b":1}'), (b"", b"c")], id="I6 error"
+    ),
     pytest.param(b"unknown: x\nno colon\ndata\ndata: a\n\n", [(b"", b"a")], id="G7 unknown, and without a colon"),
     pytest.param(b"data: a\n\nevent: error\ndata: b\n\ndata: c\n\n", A_ERROR_C, id="G7 a name is for one event"),
     pytest.param(b"data: a\n\nevent: error\n\ndata: b\n\n", A_B, id="G7 a name without data is forgotten"),

@@ -54,6 +54,13 @@ def test_d2_late_by_its_name() -> None:
     assert (ours.status, ours.outcome) == (504, "up_dns")
 
 
+@pytest.mark.parametrize(("tls", "outcome"), [(True, "up_tls"), (False, "up_connect_timeout")])
+def test_d7_late_by_tls(tls: bool, outcome: str) -> None:
+    """D7: what was too late when there was a connection is a matter of TLS, if it was to be spoken."""
+    ours = translated(aiohttp.ConnectionTimeoutError(), tls=tls, reached=True)
+    assert (ours.status, ours.outcome) == (504, outcome)
+
+
 @pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE])
 def test_d12_out_of_files(number: int) -> None:
     """D12: that this process has no descriptor left says nothing of the backend, and is not tried again."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
+from math import inf
 from pathlib import Path
 
 _SECONDS = 0.5
@@ -25,13 +26,23 @@ class Group:
         What the kernel keeps of files that nobody has used of late does not count: it is dropped when the memory is
         needed. Kubernetes counts so, too.
         """
+        used, limit = self._read()
+        return used / limit if limit else 0.0
+
+    def left(self, share: float) -> float:
+        """Return the bytes that are left until that share is used: less than 0 above it, infinite without a limit."""
+        used, limit = self._read()
+        return limit * share - used if limit else inf
+
+    def _read(self) -> tuple[int, int]:
+        """Return what is used, and the limit: 0 if there is none. Bytes."""
         try:
             limit = self._limit.read_bytes().strip()
             if limit == b"max" or not 0 < int(limit) < _NO_LIMIT:
-                return 0.0
-            return max(int(self._used.read_bytes()) - self._reclaimable(), 0) / int(limit)
+                return 0, 0
+            return max(int(self._used.read_bytes()) - self._reclaimable(), 0), int(limit)
         except (OSError, ValueError):
-            return 0.0
+            return 0, 0
 
     def _reclaimable(self) -> int:
         lines = self._details.read_bytes().splitlines()
@@ -47,6 +58,10 @@ class Memory:
     def share(self) -> float:
         """Return the used share of the limit that is nearest, 0 without a limit."""
         return max((group.share() for group in self._groups), default=0.0)
+
+    def left(self, share: float) -> float:
+        """Return the bytes that are left until that share of the nearest limit is used, infinite without a limit."""
+        return min((group.left(share) for group in self._groups), default=inf)
 
 
 def _groups(mounted: Path, own: Path) -> Iterator[Group]:

@@ -89,7 +89,7 @@ class Metrics:
         tokens = _tokens(record.completion_tokens)
         if first is not None and last is not None and tokens > 1:
             figures.per_token[front, model].observe((last - first) / 1e9 / (tokens - 1))
-        if outcome == "client_abort":
+        if record.client_gone:
             figures.aborted.inc()
         elif outcome in BREAKS:
             figures.broken[(outcome,)].inc()

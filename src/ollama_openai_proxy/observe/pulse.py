@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 
 from ollama_openai_proxy.observe.metrics import Metrics
@@ -13,6 +14,9 @@ _BUSY, _BUSY_SECONDS = 20, 0.1  # so many exchanges, and how often to look then
 _LATE = 0.02
 _FIRST_REST, _LONGEST_REST = 0.02, 0.2
 _GROWS, _SHRINKS = 1.5, 0.9
+# So late it did not just have much to do: something held it, or the whole process stood still. Told once a minute.
+_HELD, _SILENCE_SECONDS = 1.0, 60.0
+_log = logging.getLogger(__name__)
 
 
 class Pulse:
@@ -27,6 +31,7 @@ class Pulse:
         self.rest = 0.0
         """Seconds, 0 while the loop keeps up."""
         self._metrics = metrics
+        self._told = float("-inf")  # when last a log line said that the loop was held
 
     async def beat(self, in_flight: Callable[[], int], lines_dropped: Callable[[], int]) -> None:
         """Look again and again, until cancelled; count the log lines that were dropped, too."""
@@ -39,6 +44,9 @@ class Pulse:
             self._metrics.lag(late)
             self._metrics.lines_dropped(lines_dropped())
             self.rest = rest_after(late, self.rest)
+            if late >= _HELD and loop.time() - self._told >= _SILENCE_SECONDS:
+                self._told = loop.time()
+                _log.warning("the event loop was held", extra={"seconds": round(late, 1)})
 
 
 def rest_after(late: float, rest: float) -> float:

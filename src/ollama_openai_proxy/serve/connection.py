@@ -16,7 +16,7 @@ from ollama_openai_proxy.limits import ClientLimits
 from ollama_openai_proxy.serve import heads
 from ollama_openai_proxy.serve.heads import Refusal
 from ollama_openai_proxy.serve.plain import Plain
-from ollama_openai_proxy.serve.stall import StallWatch, reset
+from ollama_openai_proxy.serve.stall import StallWatch, reset, unread
 
 # What is still read and thrown away when the answer was sent, and for how many seconds: a client that sends before it
 # reads would find its connection reset, and no answer.
@@ -40,6 +40,15 @@ class Gate:
         self.turned_away = 0
 
 
+class Outlet:
+    """What an answer is written to: the transport, but that the connection decides how it ends."""
+
+    def __init__(self, transport: asyncio.Transport, close: Callable[[], None]) -> None:
+        self.write = transport.write
+        self.is_closing = transport.is_closing
+        self.close = close
+
+
 class Connection(HttpToolsProtocol):
     """A connection of a client, of which a deadline ends whatever the client does not go on with.
 
@@ -54,6 +63,7 @@ class Connection(HttpToolsProtocol):
         self._gate = gate
         self._limits = gate.limits
         self.timeout_keep_alive = cast("int", gate.limits.keep_alive)  # only a timer's seconds
+        self._outlet: Outlet | None = None
         self._stall: StallWatch | None = None
         self._deadline: asyncio.TimerHandle | None = None
         self._answering: RequestResponseCycle | None = None
@@ -68,6 +78,7 @@ class Connection(HttpToolsProtocol):
             self._turn_away()
             return
         super().connection_made(stream)
+        self._outlet = Outlet(stream, self._part)
         self._stall = StallWatch(stream, self._limits.write_timeout, self._on_stall)
         self._arm_head()
 
@@ -79,6 +90,8 @@ class Connection(HttpToolsProtocol):
         if self._stall:
             self._stall.end()
             self._stall = None
+        if self._outlet:
+            self._outlet.close = self.transport.close  # not ours: it would hold on to all of this
         self.pipeline.clear()  # nobody is there to take the answers
         answering = self._answering
         if answering is not None and not answering.response_complete:
@@ -101,15 +114,29 @@ class Connection(HttpToolsProtocol):
         """The head of a request is not whole in time."""
         raise NotImplementedError
 
+    def _sends(self) -> bool:
+        """Whether more is to come of a request."""
+        raise NotImplementedError
+
     # The end of those who are answered.
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._answering = cycle
+        cycle.transport = cast("asyncio.Transport", self._outlet)
         if cycle.scope["http_version"] == "1.0":
             app = Plain(app, cycle)
         task = self.loop.create_task(cycle.run_asgi(app))
         task.add_done_callback(self._on_answered)
         self.tasks.add(task)
+
+    def _part(self) -> None:
+        """Close it behind an answer: at once, or when the client has sent what it still sends, or soon."""
+        if self.transport.is_closing() or not (self._deaf or self._sends() or unread(self.transport)):
+            self.transport.close()
+            return
+        self._go_deaf()
+        self.flow.resume_reading()
+        self._linger(LINGER_SECONDS, self._close)
 
     def _on_answered(self, task: asyncio.Task[None]) -> None:
         self.tasks.discard(task)
@@ -129,7 +156,13 @@ class Connection(HttpToolsProtocol):
     def _on_stall(self) -> None:
         self._gate.on_refused("write_timeout")
         if self._answering is not None:
-            self._answering.scope["stalled"] = True  # who answers tells it from a client that leaves
+            # Whoever answers tells it from a client that leaves. uvicorn's type knows no keys but its own.
+            cast("dict[str, Any]", self._answering.scope)["stalled"] = True
+
+    def shutdown(self) -> None:
+        """End it, unless a request has come that nobody has read yet: its client would see a reset."""
+        if self._deaf or not unread(self.transport):  # else the server asks again in a moment
+            super().shutdown()
 
     def timeout_keep_alive_handler(self) -> None:
         if not self.transport.is_closing():
@@ -162,9 +195,16 @@ class Connection(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         self.transport.write(heads.answer(refusal, self.server_state.default_headers, secrets.token_hex(16)))
+        self._linger(linger, self._give_up)
+
+    def _linger(self, seconds: float, end: Callable[[], None]) -> None:
         with suppress(OSError):  # it has left
             self.transport.write_eof()
-        self._deadline = self.loop.call_later(linger, self._give_up)
+        self._deadline = self.loop.call_later(seconds, end)
+
+    @property
+    def _lingers(self) -> bool:
+        return self._deaf and self._deadline is not None
 
     def _go_deaf(self) -> None:
         self._deaf = True

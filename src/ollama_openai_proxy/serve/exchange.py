@@ -18,14 +18,12 @@ from ollama_openai_proxy.serve.recorder import told
 from ollama_openai_proxy.translate.events import note
 from ollama_openai_proxy.translate.translator import Translator
 from ollama_openai_proxy.upstream.client import Upstream
-from ollama_openai_proxy.upstream.reply import Reply
+from ollama_openai_proxy.upstream.reply import MAX_READ, Reply
 
 # How long an answer that has its finish reason waits for a usage chunk that may never come.
 FINISH_GRACE = 2.0
 # How long, at the end of the process, a client may take to take the record that tells why its stream ends.
 LAST_WORDS = 2.0
-# How many bytes of a reply are translated before others have their turn. Of tiny events they are 20 ms of work.
-TURN = 64 * 1024
 
 _OPERATIONS = {
     "/completions": "text_completion",
@@ -73,7 +71,7 @@ class Exchange(Response):
         self._started = False
         self._answered = False
         self._finish_by: float | None = None
-        self._rest = b""  # of what was read at once
+        self._more = False  # to read, for a read brought as much as it can
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         task = asyncio.current_task()
@@ -180,6 +178,7 @@ class Exchange(Response):
                 elapsed = self._elapsed()
                 record.waited += elapsed - waiting
             out = translator.feed(read, elapsed) if read else translator.close(elapsed)
+            del read  # the client may keep us waiting
             if translator.begun and not begun:
                 begun = True
                 reply.begin()
@@ -202,13 +201,11 @@ class Exchange(Response):
 
     async def _read(self, reply: Reply) -> bytes:
         """Return the next bytes, b"" when no more come or none need be waited for."""
-        if self._rest:
-            await asyncio.sleep(0)
-            read = self._rest
-        else:
-            read = await self._next(reply)
-        self._rest = read[TURN:]
-        return read[:TURN] if self._rest else read
+        if self._more:
+            await asyncio.sleep(0)  # others have their turn
+        read = await self._next(reply)
+        self._more = len(read) == MAX_READ
+        return read
 
     async def _next(self, reply: Reply) -> bytes:
         if not self._translator.finishing:

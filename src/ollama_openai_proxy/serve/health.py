@@ -20,6 +20,8 @@ _FAILURES = 3
 _MEMORY = 60.0
 # Refusals of what a client asked, by a backend that works.
 _ANSWERS = frozenset({"up_4xx", "up_429", "not_found", "bad_request"})
+# Nothing of the key, nor of what the backend said: its words hold pieces of it.
+_REJECTED = "the upstream rejected the proxy's credentials; check OPENAI_API_KEY"
 _log = logging.getLogger(__name__)
 
 
@@ -65,7 +67,7 @@ class UpstreamHealth:
     def ended(self, call: Call, error: ProxyError | None) -> None:
         if call.aside:
             return
-        before, now = self.status, self._clock()
+        before, refused, now = self.status, self._refused, self._clock()
         self._seen = now
         self._outcome = error.outcome if error else "ok"
         self._refused = isinstance(error, UpstreamUnauthorised)
@@ -79,6 +81,8 @@ class UpstreamHealth:
             if not isinstance(error, UpstreamRefused) or self._refused or not call.body:
                 self._failures += 1
         self._metrics.upstream_up(self.name, self.status != "unhealthy")
+        if self._refused and not refused:
+            _log.error(_REJECTED, extra={"upstream": self.name, "outcome": self._outcome})
         if self.status != before:
             self._tell(before)
 

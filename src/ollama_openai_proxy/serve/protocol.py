@@ -14,9 +14,11 @@ from ollama_openai_proxy.serve.heads import Refusal
 
 # How many requests are taken before the first of them is answered.
 _MAX_PIPELINED = 8
-# What a body in chunks may have beside its bytes: in all, and with each chunk.
+# What a body in chunks may have beside its bytes: in all (half of that may be what follows it), and with each chunk.
 _CHUNKS_EXCESS = 16 * 1024
 _CHUNK_EXCESS = 64
+# How much the parser is given at a time while it counts: it does not tell where in that a request ends.
+_PIECE = _CHUNKS_EXCESS // 2
 
 
 class _Stop(Exception):
@@ -47,8 +49,16 @@ class ClientProtocol(Connection):
         self._chunks = 0
 
     def _read(self, data: bytes) -> None:
+        start = 0
+        while len(data) - start > _PIECE and (self._in_head or self._chunked):
+            self._complete = False
+            self._feed(data[start : start + _PIECE])
+            start += _PIECE
+            if self._deaf:
+                self._discard(len(data) - start)
+                return
         self._complete = False
-        self._feed(data)
+        self._feed(data[start:])
 
     def _feed(self, data: bytes) -> None:
         self._seen += len(data)
@@ -206,7 +216,13 @@ class ClientProtocol(Connection):
             self._gate.on_refused(heads.TOO_SLOW.reason)
             self._close()
 
+    def _sends(self) -> bool:
+        return not self._in_head
+
     def on_response_complete(self) -> None:
+        if self._lingers:
+            self.server_state.total_requests += 1
+            return
         super().on_response_complete()
         if not self._in_head and not self._deaf and self.cycle.response_complete and not self.transport.is_closing():
             self._deadline = self.loop.call_later(LINGER_SECONDS, self._close)  # the rest of its body may still come

@@ -83,6 +83,9 @@ class Recorder:
         noting = self._noting(record, send)
         if record.path in OPERATIONS:
             await self._answer(scope, receive, noting)
+            if record.outcome == "auth":  # else keys could be tried there unseen
+                self._metrics.began()
+                self._end(record, scope, cut=False)
             return
         task = asyncio.current_task()
         if task is None:

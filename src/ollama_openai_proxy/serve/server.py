@@ -6,7 +6,7 @@ import asyncio
 import logging
 import signal
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import partial
 from typing import NamedTuple, cast
@@ -19,7 +19,7 @@ from ollama_openai_proxy.serve.connection import Gate
 from ollama_openai_proxy.serve.descriptors import allowed
 from ollama_openai_proxy.serve.lifecycle import Lifecycle
 from ollama_openai_proxy.serve.protocol import ClientProtocol
-from ollama_openai_proxy.serve.sockets import address, listen
+from ollama_openai_proxy.serve.sockets import BACKLOG, address, listen
 
 # What the last words to clients may take, at the end, before their connections are aborted.
 _FLUSH_SECONDS = 1.0  # less than LAST_WORDS of an exchange
@@ -64,10 +64,11 @@ class Server(uvicorn.Server):
         gate = Gate(limits, self._lifecycle.refused, allowed(limits.connections))
         if lifecycle and gate.connections < limits.connections:
             _log.warning("the system's limit of open files leaves room for %d connections", gate.connections)
+        self._protocol = partial(ClientProtocol, gate)
         super().__init__(
             uvicorn.Config(
                 app,
-                http=cast("type[asyncio.Protocol]", partial(ClientProtocol, gate)),
+                http=cast("type[asyncio.Protocol]", self._protocol),
                 ws="none",
                 lifespan="on",
                 log_config=None,
@@ -105,10 +106,23 @@ class Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         closing = asyncio.create_task(self._close_idle())
         try:
+            await self._take_who_waits(sockets or ())
             await super().shutdown(sockets)
         finally:
             closing.cancel()
         self._lifecycle.change("stopped", code=0)
+
+    async def _take_who_waits(self, listeners: Iterable[socket.socket]) -> None:
+        """Accept the connections that the system holds already: with the listener it would reset them."""
+        made = partial(
+            self._protocol, config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
+        for listener in listeners:
+            with suppress(OSError):  # nobody waits any more
+                for _ in range(BACKLOG):
+                    taken, _ = listener.accept()
+                    taken.setblocking(False)  # a socket's way
+                    await asyncio.get_running_loop().connect_accepted_socket(made, taken)
 
     async def _close_idle(self) -> None:
         """Close the connections that carry nothing, for one may have come just before the listener was closed."""

@@ -10,6 +10,8 @@ _NO_IPV6 = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
 # What the system holds for a client that does not read; Linux doubles it. Left to itself it grows to megabytes.
 _SEND_BUFFER = 128 * 1024
 
+BACKLOG = 2048  # connections that the system holds until they are taken
+
 
 def address(listener: socket.socket) -> str:
     """Return where it listens, as a URL writes it."""
@@ -41,7 +43,7 @@ def _listen(host: str, port: int) -> socket.socket:
         if family == socket.AF_INET6:
             listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
         listener.bind(place)
-        listener.listen(2048)
+        listener.listen(BACKLOG)
     except OSError:
         listener.close()
         raise

@@ -74,13 +74,21 @@ class StallWatch:
 
 def unsent(transport: asyncio.Transport) -> int:
     """Return how many bytes the client has not taken: ours, and those that the system holds for it."""
-    size = transport.get_write_buffer_size()
+    return transport.get_write_buffer_size() + _held(transport, termios.TIOCOUTQ)
+
+
+def unread(transport: asyncio.Transport) -> int:
+    """Return how many bytes of the client the system holds for us."""
+    return _held(transport, termios.FIONREAD)
+
+
+def _held(transport: asyncio.Transport, queue: int) -> int:
     sock = transport.get_extra_info("socket")
     try:
-        held = fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, bytes(4))
+        held = fcntl.ioctl(sock.fileno(), queue, bytes(4))
     except (OSError, ValueError):
-        return size  # the socket is gone
-    return size + int(struct.unpack("i", held)[0])
+        return 0  # the socket is gone
+    return int(struct.unpack("i", held)[0])
 
 
 def reset(transport: asyncio.Transport) -> None:

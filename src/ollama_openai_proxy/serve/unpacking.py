@@ -1,6 +1,6 @@
 """Request bodies that are packed: unpacked as they arrive, in small pieces, and never beyond the limit.
 
-zstd and br are refused with 415: no client of `/api` sends them, and Ollama unpacks nothing there (ADR 0021).
+zstd and br are refused with 415: no client of `/api` sends them, and Ollama unpacks nothing there (ADR 0020).
 """
 
 from __future__ import annotations

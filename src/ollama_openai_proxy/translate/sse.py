@@ -18,7 +18,8 @@ class Splitter:
     """Cuts a byte stream into events, however the reads cut it.
 
     Only LF, CR and CRLF end a line: text may hold U+2028, U+2029 and U+0085. Comments and the
-    fields `id` and `retry` are dropped, as are events without data.
+    fields `id` and `retry` are dropped, as are events without data. The field `error`, which llama.cpp has in place of
+    an event of that name, becomes one.
     """
 
     def __init__(self, limit: int, odd: Odd) -> None:
@@ -117,6 +118,9 @@ class Splitter:
             self._field(line[len(BOM) :])
         elif line.startswith(b":"):
             note(self._odd, "comment")
+        elif line.startswith(b"error:"):  # a field of llama.cpp's own
+            self._name = b"error"
+            self._add(line[6:])
         elif not line.startswith((b"id:", b"retry:")):
             note(self._odd, "unknown_field")
         self._started = True

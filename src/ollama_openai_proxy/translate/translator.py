@@ -180,8 +180,6 @@ class WholeTranslator:
     def feed(self, read: bytes, elapsed: int) -> bytes:
         self._size += len(read)
         try:
-            if self._size > MAX_VECTORS:
-                raise UpstreamBroken("the upstream's response is too large")
             self._take(read)
         except UpstreamError as error:
             self.failure = error

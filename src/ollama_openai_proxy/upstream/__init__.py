@@ -1,1 +1,1 @@
-"""The backend: the only package that opens connections. Its seam is narrow: `open` a call, `read` its reply, `close`."""
+"""The backend: the only package that opens connections. The seam is narrow: `open` a call, `read` it, `close` it."""

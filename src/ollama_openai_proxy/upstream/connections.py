@@ -14,7 +14,7 @@ from ollama_openai_proxy.upstream.heads import MAX_HEAD, MAX_HEADERS, Connector
 
 # What a backend may send before the proxy has read it, or a client taken it: some of it the system holds, some aiohttp.
 _SYSTEM_HOLDS = 128 * 1024
-_READER_HOLDS = 64 * 1024  # and as much again, before it stops the connection
+_READER_HOLDS = 32 * 1024  # and as much again, before it stops the connection
 # A peer that is gone without a word is noticed after two minutes, in a stream that is silent for longer, too.
 _KEEPALIVE = ((socket.TCP_KEEPIDLE, 60), (socket.TCP_KEEPINTVL, 15), (socket.TCP_KEEPCNT, 4))
 

@@ -36,11 +36,16 @@ def is_out_of_files(error: aiohttp.ClientError) -> bool:
     return isinstance(error, aiohttp.ClientConnectorError) and error.os_error.errno in _NO_FILES
 
 
-def translated(error: aiohttp.ClientError, *, in_lookup: bool = False, tls: bool = False) -> UpstreamError:
+def translated(
+    error: aiohttp.ClientError, *, in_lookup: bool = False, tls: bool = False, reached: bool = False
+) -> UpstreamError:
     """Return our error. `in_lookup`: what took too long, if that it is, was to look up the name. `tls`: whether TLS
-    was to be spoken, for servers that close when they do not like what they are offered."""
+    was to be spoken, for servers that close when they do not like what they are offered. `reached`: whether there was
+    a connection to speak it over."""
     if is_half_head(error):
         return UpstreamBroken(INVALID)
+    if tls and reached and isinstance(error, aiohttp.ConnectionTimeoutError):
+        return UpstreamTimeout(_LATE, outcome="up_tls")
     if in_lookup and isinstance(error, aiohttp.ConnectionTimeoutError):
         return UpstreamTimeout(_LATE, outcome="up_dns")
     if tls and isinstance(error, aiohttp.ClientConnectorError) and isinstance(error.os_error, ConnectionResetError):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
+from contextvars import ContextVar
 from typing import Any
 
 from aiohttp import ClientError, StreamReader, TCPConnector
@@ -17,6 +17,9 @@ MAX_HEADERS = 1024
 MAX_INTERIM = 10
 """How many interim heads (100 Continue, 103 Early Hints) may come before the reply's own."""
 
+REACHED: ContextVar[bool] = ContextVar("reached")
+"""Becomes true for the task in which a connection is made, before TLS is spoken over it."""
+
 _Parsed = tuple[Sequence[tuple[RawResponseMessage, StreamReader]], bool, bytes]
 
 _FRAME = 4  # bytes of a header beside its name and value: ": " and the line end
@@ -27,7 +30,11 @@ class Connector(TCPConnector):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        self._factory = partial(Handler, loop=self._loop)  # type: ignore[assignment]  # a kind of its own
+        self._factory = self._handler  # type: ignore[assignment]  # a kind of its own
+
+    def _handler(self) -> Handler:
+        REACHED.set(True)
+        return Handler(self._loop)
 
 
 class Handler(ResponseHandler):
@@ -44,6 +51,11 @@ class Handler(ResponseHandler):
         super().set_response_params(**params)
         if self._parser is not None:
             self._parser = _HeadFirst(self, self._parser)  # type: ignore[assignment]  # stands in for it
+
+    def is_connected(self) -> bool:
+        """Whether it can be used again: it is there, and has brought nothing since its last answer was whole."""
+        # What nobody asked for would be taken for the answer to the next request, or for the beginning of it.
+        return super().is_connected() and not self._buffer and (self._parser is None or not self._parser.feed_eof())
 
     def head_has_come(self, parser: HttpParser[Any]) -> None:
         """From now on it is the parser itself that is fed."""
@@ -91,10 +103,10 @@ class _HeadFirst:
     def feed_data(self, data: bytes) -> _Parsed:
         end = data.find(b"\r\n\r\n") + 4
         if end < 4 or end == len(data):
-            return self._parser.feed_data(data)
+            return self._fed(data)
         parsed = self._parser.feed_data(data[:end])
         if not parsed[0]:
-            return self._parser.feed_data(data[end:])
+            return self._fed(data[end:])
         self._handler.head_has_come(self._parser)
         try:
             messages, upgraded, tail = self._parser.feed_data(data[end:])
@@ -105,6 +117,12 @@ class _HeadFirst:
                 body.set_exception(ClientError(error.message))
             return parsed
         return [*parsed[0], *messages], upgraded, tail
+
+    def _fed(self, data: bytes) -> _Parsed:
+        parsed = self._parser.feed_data(data)
+        if parsed[0]:
+            self._handler.head_has_come(self._parser)
+        return parsed
 
 
 def _fault(message: RawResponseMessage) -> str:

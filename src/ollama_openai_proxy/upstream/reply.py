@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 import aiohttp
 
@@ -15,6 +16,8 @@ from ollama_openai_proxy.upstream.inflate import Inflated, is_packed
 Read = Callable[[], Awaitable[bytes]]
 
 TOO_LARGE = "the upstream's response is too large"
+# The most bytes of one read. Of tiny events they are 20 ms of work.
+MAX_READ = 64 * 1024
 _DRAIN_SECONDS = 0.5
 
 
@@ -23,7 +26,7 @@ def reader(response: aiohttp.ClientResponse, read: Read, again: Callable[[], Non
 
     `again` is called before each further read that one read takes.
     """
-    encoding = response.headers.get("Content-Encoding", "").strip().lower()
+    encoding = ", ".join(response.headers.getall("Content-Encoding", ())).strip().lower()
     return Inflated(read, again, encoding).read if is_packed(encoding) else read
 
 
@@ -36,7 +39,7 @@ class Reply:
         self._response = response
         self._deadlines = deadlines
         self._left = limit
-        self._read_any: Read = response.content.readany
+        self._read_any: Read = partial(response.content.read, MAX_READ)
         if "Content-Encoding" in response.headers:
             try:
                 self._read_any = reader(response, self._read_packed, deadlines.wait)
@@ -47,7 +50,7 @@ class Reply:
         deadlines.watch(self._fail)
 
     async def read(self) -> bytes:
-        """Return the next bytes, b"" at the end. Raises UpstreamError, when all that came before it was read."""
+        """Return the next bytes, at most MAX_READ, b"" at the end. Raises UpstreamError, after what came before."""
         self._deadlines.wait()
         try:
             read = await self._read_any()
@@ -84,7 +87,7 @@ class Reply:
 
     async def _read_packed(self) -> bytes:
         try:
-            return await self._response.content.readany()
+            return await self._response.content.read(MAX_READ)
         except aiohttp.ClientError as error:
             return self._rest(error)
 
@@ -92,7 +95,7 @@ class Reply:
         """Return what had come before the error, which aiohttp would drop with it; then raise the error."""
         content = self._response.content
         content.set_exception(None)  # type: ignore[arg-type]  # its reader of what is there refuses while there is one
-        rest = content.read_nowait()
+        rest = content.read_nowait(MAX_READ)
         content.set_exception(error)
         if not rest and not content.is_eof():
             raise self._failure or translated(error) from None

@@ -19,6 +19,7 @@ from ollama_openai_proxy.errors import Busy, UpstreamUnreachable
 from ollama_openai_proxy.limits import UpstreamLimits
 from ollama_openai_proxy.upstream.connections import connect_within, connector, session, trusted
 from ollama_openai_proxy.upstream.errors import NO_NAME, is_half_head, is_out_of_files, is_unconnected, translated
+from ollama_openai_proxy.upstream.heads import REACHED
 from ollama_openai_proxy.upstream.payload import payload
 from ollama_openai_proxy.upstream.resolver import Lookup, Resolver
 from ollama_openai_proxy.upstream.retries import Budget, pause
@@ -73,7 +74,8 @@ class Sender:
         except aiohttp.ClientError as error:
             if is_out_of_files(error):
                 raise Busy("the server has too many connections open", retry_after=1) from None
-            raise translated(error, in_lookup=self._resolver.hangs, tls=self._trust is not None) from None
+            tls, reached = self._trust is not None, REACHED.get(False)
+            raise translated(error, in_lookup=self._resolver.hangs, tls=tls, reached=reached) from None
         except TimeoutError:
             raise deadlines.passed() from None
         except UnicodeError:  # of a host that can't be a name
@@ -129,6 +131,7 @@ class Sender:
     ) -> aiohttp.ClientResponse:
         self._watcher.attempted()
         call.on_attempt()
+        REACHED.set(False)
         return await http.request(
             "POST" if call.body else "GET",
             (self._root_url if call.rooted else self._base_url) + call.path,

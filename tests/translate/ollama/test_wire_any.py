@@ -87,3 +87,13 @@ def test_b4_b12_too_many(field: str, item: object, most: int, words: str) -> Non
     with pytest.raises(InvalidRequest) as caught:
         decode(json.dumps({field: [item] * (most + 1)}).encode(), ChatRequest)
     assert caught.value.message == words
+
+
+@pytest.mark.parametrize("kind", [ChatRequest, GenerateRequest, EmbedRequest, EmbeddingsRequest, ShowRequest])
+def test_b4_long_name(kind: type[Wire]) -> None:
+    """B4: a name of 256 characters is taken, a longer one is none, whether or not the backend is asked for any name."""
+    for field in ("model", "name") if kind is ShowRequest else ("model",):
+        decode(json.dumps({field: "é" * 256}).encode(), kind)
+        with pytest.raises(InvalidRequest) as caught:
+            decode(json.dumps({field: "é" * 257}).encode(), kind)
+        assert (caught.value.status, caught.value.message) == (400, "invalid model name")

@@ -154,7 +154,11 @@ def test_i19_our_key_is_hidden_wherever_the_error_comes() -> None:
         pytest.param({"message": "no"}, 502, "no", id="no code"),
         pytest.param("no", 502, "no", id="I16 text"),
         pytest.param({}, 502, "the upstream reported an error", id="empty"),
-        pytest.param({"type": "overloaded_error"}, 502, "the upstream reported an error", id="I14 no message"),
+        pytest.param({"type": "overloaded_error"}, 503, "the upstream reported an error", id="I14 no message"),
+        pytest.param({"message": "no", "type": "rate_limit_error"}, 429, "no", id="I18 a type alone"),
+        pytest.param({"message": "no", "type": "x", "code": "rate_limit_exceeded"}, 429, "no", id="I18 a word as code"),
+        pytest.param({"message": "no", "type": "not_found_error", "code": 400}, 400, "no", id="a number before a type"),
+        pytest.param({"message": "no", "type": "tokens", "code": []}, 502, "no", id="kinds of nothing known"),
         pytest.param(True, 502, "the upstream reported an error", id="true"),
         pytest.param(["a", {"message": "b"}], 502, "a; b", id="several"),
     ],
@@ -166,7 +170,7 @@ def test_an_error_in_a_stream_says_its_status_itself(error: Any, status: int, me
     assert translated.outcome == "up_midstream_error"
 
 
-@pytest.mark.parametrize("code", [401, pytest.param("401", id="text"), 407])
+@pytest.mark.parametrize("code", [401, pytest.param("401", id="text"), 407, "invalid_api_key"])
 def test_rejected_credentials_in_a_stream_are_ours(code: Any) -> None:
     """I2: the code of an error object is treated like the status."""
     assert isinstance(stream_error({"message": "bad key", "code": code}), UpstreamUnauthorised)

@@ -8,7 +8,7 @@ import pytest
 
 from ollama_openai_proxy.errors import UpstreamBroken, UpstreamError, UpstreamRefused, UpstreamUnauthorised
 from ollama_openai_proxy.translate.events import Event, TextDelta
-from ollama_openai_proxy.translate.openai.reply import MAX_BODY, StreamDecoder, WholeDecoder, decoder_for
+from ollama_openai_proxy.translate.openai.reply import StreamDecoder, WholeDecoder, decoder_for
 from support.decoding import DONE, JSON, SSE, STOP, Told, decode, delta, sse, tell, told
 
 USAGE = {"choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 2}}
@@ -31,9 +31,14 @@ def failure(stream: bytes, content_type: str = SSE) -> UpstreamError:
         pytest.param("text/plain", id="E15 text/plain"),
         pytest.param("", id="E15 absent"),
         pytest.param("application/octet-stream", id="E15 binary"),
+        pytest.param("application/json", id="E15 JSON"),
     ],
 )
-@pytest.mark.parametrize("start", [b"", b"\xef\xbb\xbf", b": ping\n\n", b"\n", b"event: message\n"], ids=repr)
+@pytest.mark.parametrize(
+    "start",
+    [b"", b"\xef\xbb\xbf", b": ping\n\n", b"\n", b"event: message\n", b"id: 1\n", b"retry: 9\n"],
+    ids=repr,
+)
 def test_an_event_stream_is_known_by_its_type_or_its_first_byte(content_type: str, start: bytes) -> None:
     """E15: many backends and gateways mislabel their streams."""
     assert tell(decode(start + sse(delta("Hi"), STOP), content_type=content_type)) == Told(text="Hi", reason="stop")
@@ -74,6 +79,7 @@ def test_json_that_begins_with_white_space_is_json_by_its_type() -> None:
         pytest.param(b'{"choices":[{"message":{"content":"Hi"', "the upstream sent invalid JSON", id="F4 cut short"),
         pytest.param(b'{"choices":[]}', "empty response from upstream", id="E10 no choice"),
         pytest.param(b"{}", "empty response from upstream", id="E10 nothing in it"),
+        pytest.param(b"\n \n", "empty response from upstream", id="E10 space"),
         pytest.param(b'{"response":"Hi"}\n{"response":"!"}\n', "the upstream sent invalid JSON", id="G16 NDJSON"),
         pytest.param(b'{"choices":[]}{"choices":[]}', "the upstream sent invalid JSON", id="G16 concatenated"),
         pytest.param(b"[]", "the upstream sent invalid JSON", id="a list"),
@@ -90,14 +96,38 @@ def test_a_whole_reply_without_a_finish_reason_is_whole() -> None:
     assert tell(decode(b'{"choices":[{"message":{"content":"Hi"}}]}', content_type=JSON)).reason == "stop"
 
 
-def test_a_whole_reply_that_is_too_large_is_refused_before_it_ends() -> None:
-    """F11: 64 MiB are enough for an answer; more is not collected."""
+LINE = b'{"response":"Hi","done":false}'
+
+
+@pytest.mark.parametrize(
+    "reads",
+    [
+        pytest.param((LINE + b"\n" + LINE[:1],), id="at once"),
+        pytest.param((LINE, b"\r\n", b" ", b"{"), id="in pieces"),
+        pytest.param((b"\xef\xbb\xbf\n\n ", b"\n", LINE[:9], LINE[9:] + b"\n\n", LINE), id="after space"),
+        pytest.param((b"[]\n", b"data: {}\n\n"), id="something else"),
+    ],
+)
+def test_g16_the_second_line_of_another_protocol_is_refused(reads: tuple[bytes, ...]) -> None:
+    """G16: a line that is JSON by itself, with more after it, is no completion: nobody waits for the end of that."""
     decoder = WholeDecoder()
-    part = b" " * 2**20
-    for _ in range(MAX_BODY // len(part)):
-        decoder.feed(part, [])
-    with pytest.raises(UpstreamBroken, match=r"^the upstream's response is too large$"):
-        decoder.feed(b"{", [])
+    for read in reads[:-1]:
+        decoder.feed(read, [])
+    with pytest.raises(UpstreamBroken, match=r"^the upstream sent invalid JSON$"):
+        decoder.feed(reads[-1], [])
+    assert decoder.odd == {"invalid_json": 1}
+
+
+@pytest.mark.parametrize("reads", [(WHOLE + b"\n", b"\r\n "), (WHOLE, b"\n"), (b"\n \n" + WHOLE,)])
+def test_line_ends_around_a_whole_reply_are_nothing(reads: tuple[bytes, ...]) -> None:
+    """G16: what is written with a line end at its end, as many servers do, is one value all the same."""
+    assert tell(decode(*reads, content_type=JSON)).text == "Hi"
+
+
+def test_a_whole_reply_may_be_printed_over_many_lines() -> None:
+    """G16: a first line that is no JSON by itself tells nothing of the next."""
+    pretty = json.dumps(json.loads(WHOLE), indent=2).encode()
+    assert tell(decode(*(pretty[at : at + 1] for at in range(len(pretty))), content_type=JSON)).text == "Hi"
 
 
 def test_an_event_too_large_ends_the_stream_after_what_came_before() -> None:

@@ -166,7 +166,7 @@ class ReplyEncoder:
     def _finish(self, finish: Finish, elapsed: int, out: list[bytes]) -> None:
         calls = self._calls.finish()
         self._reason = finish.reason
-        reason = b',"done_reason":"length"' if finish.reason in _LENGTH else b',"done_reason":"stop"'
+        reason = b',"done_reason":"length"' if finish.reason.lower() in _LENGTH else b',"done_reason":"stop"'
         metrics = self._watch.metrics(self._usage, elapsed)
         if self.streamed:
             if calls or self._logprobs:

@@ -22,6 +22,7 @@ UNSET = Raw(b"")
 MAX_MESSAGES = 10_000
 MAX_TOOLS = 512
 MAX_IMAGES = 256
+MAX_NAME = 256  # characters of a model's name
 Int = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]  # Go's
 
 
@@ -167,6 +168,8 @@ def decode(body: bytes, kind: type[Request]) -> Request:
     Raises InvalidRequest with the words of Ollama's own decoder.
     """
     request: Request = _BODIES[kind].decode(body)
+    if len(getattr(request, "model", None) or "") > MAX_NAME or len(getattr(request, "name", None) or "") > MAX_NAME:
+        raise InvalidRequest("invalid model name")
     if isinstance(request, ChatRequest):
         _check_number("messages", request.messages, MAX_MESSAGES)
         _check_number("tools", request.tools, MAX_TOOLS)

@@ -121,8 +121,8 @@ class Completion:
             note(self._odd, "no_delta")
         reason = choice.finish_reason
         if reason and isinstance(reason, str):
-            if reason in _FAILED:
-                raise UpstreamBroken(_FAILED[reason], outcome="up_midstream_error")
+            if failed := _FAILED.get(reason.lower()):
+                raise UpstreamBroken(failed, outcome="up_midstream_error")
             if self._reason:
                 note(self._odd, "dup_finish")
             self._reason = reason

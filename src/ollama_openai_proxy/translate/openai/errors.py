@@ -31,6 +31,19 @@ _TRACEBACK = "Traceback (most recent call last)"
 _LITELLM = "litellm."  # how the sentences of a LiteLLM proxy begin: after the line end it tells of its own insides
 # TGI's, in its clients: https://github.com/huggingface/text-generation-inference (clients/python).
 _TGI_STATUS = {"validation": 400, "generation": 500, "overloaded": 503, "incomplete_generation": 502}
+# What OpenAI and Anthropic call an error, for where no number tells:
+# https://platform.openai.com/docs/guides/error-codes, https://docs.anthropic.com/en/api/errors.
+_KINDS = {
+    "invalid_request_error": 400,
+    "authentication_error": 401,
+    "invalid_api_key": 401,
+    "permission_error": 403,
+    "not_found_error": 404,
+    "rate_limit_error": 429,
+    "rate_limit_exceeded": 429,
+    "insufficient_quota": 429,
+    "overloaded_error": 503,
+}
 # The model, not the route, is what is missing; nor is it there but unfit for the request.
 _NO_MODEL = re.compile(r"\bmodels?\b|\bdeployment\b", re.IGNORECASE)
 _UNFIT = re.compile(r"\bno endpoints found\b|\bsupported in\b", re.IGNORECASE)
@@ -173,7 +186,7 @@ def _placed(error: dict[str, Any], text: str, depth: int) -> str:
 
 
 def _code(error: Any) -> int:
-    """Return the HTTP status that an error object names, or 0."""
+    """Return the HTTP status that an error object names, by a number or by its kind, or 0."""
     if isinstance(error, dict):
         for key in ("code", "status", "status_code", "statusCode"):
             code = error.get(key)
@@ -181,6 +194,8 @@ def _code(error: Any) -> int:
                 code = int(code[:4])
             if isinstance(code, int) and 400 <= code < 600:
                 return code
+        kinds = (_KINDS.get(kind) for key in ("code", "type") if isinstance(kind := error.get(key), str))
+        return next(filter(None, kinds), 0)
     return 0
 
 

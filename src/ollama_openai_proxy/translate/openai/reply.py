@@ -9,7 +9,7 @@ import msgspec
 
 from ollama_openai_proxy.errors import UpstreamBroken
 from ollama_openai_proxy.translate.events import Event, Odd, Usage, note
-from ollama_openai_proxy.translate.openai.completion import Completion
+from ollama_openai_proxy.translate.openai.completion import EMPTY, Completion
 from ollama_openai_proxy.translate.openai.errors import Secrets, named_error
 from ollama_openai_proxy.translate.openai.halves import Halves
 from ollama_openai_proxy.translate.openai.wire import INVALID, UNREADABLE, Chunk, decode_chunk, leniently, strictly
@@ -17,8 +17,8 @@ from ollama_openai_proxy.translate.sse import BOM, Splitter
 
 UNEXPECTED = "unexpected content type from upstream"
 MAX_EVENT = 16 * 1024 * 1024
-MAX_BODY = 64 * 1024 * 1024
 _MAX_START = 64 * 1024
+_FIELDS = (b"data:", b"event:", b":", b"id:", b"retry:", b"error:")
 
 
 class Decoder(Protocol):
@@ -68,7 +68,7 @@ def decoder_for(content_type: str, start: bytes, secrets: Secrets = (), max_even
     first = start[:1]
     if first in (b"{", b"["):  # no event begins like that, whatever the type says
         return WholeDecoder(secrets)
-    if kind == "text/event-stream" or start.startswith((b"data:", b"event:", b":")):
+    if kind == "text/event-stream" or start.startswith(_FIELDS):
         return StreamDecoder(secrets, max_event)
     if first == b"<":
         raise UpstreamBroken(UNEXPECTED)
@@ -89,7 +89,8 @@ class StreamDecoder:
         self._read: Callable[[bytes], Chunk] = strictly
 
     def progress(self) -> tuple[int, bool]:
-        return self.seen, self._splitter.partial
+        # Some say `{}`, or that they ping, as events; that is no progress.
+        return self.seen - self.odd.get("no_choices", 0), self._splitter.partial
 
     @property
     def finishing(self) -> bool:
@@ -156,13 +157,17 @@ class StreamDecoder:
 
 
 class WholeDecoder:
-    """One JSON object."""
+    """One JSON object. Several, a line each, are another protocol's stream, and are not waited for to their end.
+
+    How large it may be is for whoever reads it to say.
+    """
 
     def __init__(self, secrets: Secrets = ()) -> None:
         self.odd: Odd = {}
         self.seen = 0
         self._parts: list[bytes] = []
         self._size = 0
+        self._alone: bool | None = None  # whether the first line is a value by itself, once it has ended
         self._completion = Completion(secrets, self.odd)
         self.finishing = False
 
@@ -178,15 +183,38 @@ class WholeDecoder:
         return self._completion.usage
 
     def feed(self, read: bytes, out: list[Event]) -> None:
-        self._parts.append(read)
         self._size += len(read)
-        if self._size > MAX_BODY:
-            raise UpstreamBroken("the upstream's response is too large")
+        if not self._parts and not (read := read.removeprefix(BOM).lstrip()):
+            return  # it may be kept alive by space
+        self._parts.append(read)
+        if self._alone is not False:
+            self._look(read)
 
     def close(self, out: list[Event]) -> None:
-        body = b"".join(self._parts).removeprefix(BOM)
+        if not self._parts:
+            raise UpstreamBroken(EMPTY, outcome="up_empty")
+        body = b"".join(self._parts)
         self._completion.add(decode_chunk(body, self.odd), out, body)
         self._completion.end(out)
+
+    def _look(self, read: bytes) -> None:
+        """Refuse what follows a line that is a value by itself."""
+        if self._alone is None:
+            if b"\n" not in read:
+                return
+            line, _, read = b"".join(self._parts).partition(b"\n")
+            self._alone = _is_value(line)
+        if self._alone and not read.isspace() and read:
+            note(self.odd, "invalid_json")
+            raise UpstreamBroken(INVALID)
+
+
+def _is_value(text: bytes) -> bool:
+    try:
+        msgspec.json.decode(text, type=msgspec.Raw)
+    except UNREADABLE:
+        return False
+    return True
 
 
 def _refuse(_data: bytes) -> Chunk:
