@@ -162,10 +162,11 @@ def test_k11_closed_descriptors(tmp_path: Path, closed: str, workers: str) -> No
         assert proxy.process.wait(timeout=PROMPTLY) == 0
 
 
-def test_upgrades_are_no_news(tmp_path: Path) -> None:
-    """A client that asks for an upgrade is served without it, and can't fill the log with warnings."""
+def test_a18_upgrades_are_no_news(tmp_path: Path) -> None:
+    """A18: a client that asks for a WebSocket is refused, and can't fill the log with warnings."""
     upgrade = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Key": "eA=="}
     with served(tmp_path, *DEMO) as proxy:
-        assert httpx.get(f"{proxy.url}/api/version", headers=upgrade, trust_env=False).status_code == 200
+        assert httpx.get(f"{proxy.url}/api/version", headers=upgrade, trust_env=False).status_code == 400
+        assert httpx.get(f"{proxy.url}/api/version", trust_env=False).status_code == 200
         eventually(lambda: "/api/version" in proxy.out, within=PROMPTLY)
         assert {line["level"] for line in parsed(proxy.out)} == {"INFO"}

@@ -73,8 +73,8 @@ REPLIES = (
     Mutant(
         "an error as a finish reason is success",
         "translate/openai/completion.py",
-        "            if reason in _FAILED:",
-        "            if False:",
+        "            if failed := _FAILED.get(reason.lower()):",
+        '            if failed := "":',
         ("H12",),
     ),
     Mutant(

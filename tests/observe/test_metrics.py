@@ -157,10 +157,12 @@ def test_not_broken(metrics: Metrics, facts: dict[str, Any]) -> None:
 
 
 def test_aborted_stream(metrics: Metrics) -> None:
-    """A stream is aborted when the client leaves after its first byte."""
-    assert count(metrics, outcome="client_abort", first_byte=None).value("streams_aborted_total") == 0
-    after = count(metrics, outcome="client_abort")
-    assert after.value("streams_aborted_total") == 1
+    """A stream is aborted when the client leaves after its first byte, or takes nothing any more."""
+    gone = {"client_gone": True}
+    assert count(metrics, outcome="client_abort", first_byte=None, **gone).value("streams_aborted_total") == 0
+    assert count(metrics, outcome="client_abort", **gone).value("streams_aborted_total") == 1
+    after = count(metrics, outcome="client_timeout", **gone)
+    assert after.value("streams_aborted_total") == 2
     assert after.total("streams_broken_total") == 0
 
 
