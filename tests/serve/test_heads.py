@@ -61,7 +61,7 @@ def test_decisive_header(name: bytes, value: bytes, refusal: heads.Refusal | Non
         (b"GET", "1.0", [], None),
         (b"POST", "1.1", [(b"transfer-encoding", b"chunked")], None),
         (b"POST", "1.0", [(b"transfer-encoding", b"chunked")], heads.MALFORMED),
-        (b"TRACE", "1.1", [], heads.NO_METHOD),
+        (b"TRACE", "1.1", [], None),
         (b"CONNECT", "1.1", [], heads.NO_METHOD),
         (b"GET", "2.0", [], heads.NO_VERSION),
         (b"GET", "0.9", [], heads.MALFORMED),

@@ -63,7 +63,7 @@ def refusal_of_header(name: bytes, value: bytes) -> Refusal | None:
 
 def refusal_of(method: bytes, version: str, headers: Sequence[Header]) -> Refusal | None:
     """Return why a request with these, whose headers are each good, is refused; None if it is not."""
-    if method in (b"CONNECT", b"TRACE"):
+    if method == b"CONNECT":
         return NO_METHOD
     if version == "1.1":
         return None
