@@ -14,7 +14,7 @@ from support.scripted import Upstream as Backend
 
 CALL = Call("/chat/completions", b'{"model":"m"}', "client-name", streamed=True)
 WHOLE = CALL._replace(streamed=False)
-TIMEOUTS = Timeouts(connect=0.2, first_byte=0.2, idle=0.2, whole=0.4)
+TIMEOUTS = Timeouts(connect=5, first_byte=0.2, idle=0.2, whole=0.4)
 
 
 @asynccontextmanager
