@@ -187,7 +187,7 @@ async def test_d10_what_is_accepted_and_dropped_is_found_again() -> None:
         upstream.greeting = (Reset(),)
         assert await asked(proxy, 6) == [502] * 5 + [503]
         accepted = upstream.accepted
-        await eventually(lambda: upstream.accepted > accepted + 1)  # the list was asked for, dropped, and asked for again
+        await eventually(lambda: upstream.accepted > accepted + 1)  # its list was dropped, and asked for again
         upstream.greeting = ()
         upstream.script("m", HI)
         await answered(proxy, within=5)
