@@ -183,8 +183,8 @@ OVERLOAD = (
     Mutant(
         "memory may run out",
         "serve/admission.py",
-        "        if self._lifecycle.pressed:\n            raise _busy(NO_MEMORY)\n\n    async def enter",
-        "        if False:\n            raise _busy(NO_MEMORY)\n\n    async def enter",
+        "        if self._lifecycle.pressed:\n            raise busy(NO_MEMORY)\n\n    async def enter",
+        "        if False:\n            raise busy(NO_MEMORY)\n\n    async def enter",
         ("J14",),
     ),
     Mutant(

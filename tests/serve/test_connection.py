@@ -13,17 +13,14 @@ from starlette.types import Receive, Scope, Send
 from ollama_openai_proxy.limits import ClientLimits
 from ollama_openai_proxy.serve.server import Drain, Server, serving
 from ollama_openai_proxy.serve.sockets import address, listen
+from support.asgi import alive
 from support.rawclient import RawClient
 from support.waiting import eventually
 
 
-async def app(scope: Scope, receive: Receive, send: Send) -> None:
-    """An application that answers without a look at the body, in parts or whole."""
-    if scope["type"] == "lifespan":
-        for stage in ("startup", "shutdown"):
-            await receive()
-            await send({"type": f"lifespan.{stage}.complete"})
-        return
+@alive
+async def app(_scope: Scope, _receive: Receive, send: Send) -> None:
+    """An application that answers without a look at the body."""
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
     await send({"type": "http.response.body", "body": b"ok"})
 

@@ -50,7 +50,7 @@ class Admission:
     def check(self) -> None:
         """Raise Busy while memory is running out: to be called before a body is read, which would take more."""
         if self._lifecycle.pressed:
-            raise _busy(NO_MEMORY)
+            raise busy(NO_MEMORY)
 
     async def enter(self, scope: Scope) -> Callable[[], None]:
         """Take a place, or wait for one, and return what gives it back: to be called once.
@@ -62,7 +62,7 @@ class Admission:
             return self._give
         client = self._callers.of(scope)
         if self._clients[client] >= self._limits.per_client:
-            raise _busy(FULL)
+            raise busy(FULL)
         with ExitStack() as taken:
             self._clients[client] += 1
             taken.callback(self._forget, client)
@@ -85,7 +85,7 @@ class Admission:
         elif self._lifecycle.draining:
             raise Draining
         elif len(self._queue) >= self._limits.queue:
-            raise _busy(FULL)
+            raise busy(FULL)
         else:
             with record_of(scope).waiting():
                 await self._wait()
@@ -112,7 +112,7 @@ class Admission:
             raise problem
         if self._lifecycle.pressed:
             self._give()
-            raise _busy(NO_MEMORY)
+            raise busy(NO_MEMORY)
 
     def _give(self) -> None:
         """Give a place back, or on."""
@@ -137,8 +137,9 @@ class Admission:
 
 def _refuse(place: asyncio.Future[ProxyError | None]) -> None:
     if not place.done():
-        place.set_result(_busy(WAITED, "shed_timeout"))
+        place.set_result(busy(WAITED, "shed_timeout"))
 
 
-def _busy(message: str, outcome: str | None = None) -> Busy:
+def busy(message: str, outcome: str | None = None) -> Busy:
+    """Return the refusal, with some seconds until it is worth to ask again."""
     return Busy(message, outcome=outcome, retry_after=1 + secrets.randbelow(_LONGEST_PAUSE))

@@ -6,18 +6,16 @@ of itself. So each is counted with all that it will take before it has been read
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ollama_openai_proxy.errors import Busy
-from ollama_openai_proxy.serve.admission import NO_MEMORY
+from ollama_openai_proxy.serve.admission import NO_MEMORY, busy
 
 COPIES = 4  # as it came, in parts and in one, as text, and as the backend gets it
 _SMALL = 256 * 1024  # bytes: what is no larger costs nothing to speak of
 _UNPACKED = 100  # times: packed text, at the most that is not made to do harm
-_LONGEST_PAUSE = 5  # seconds
 _HEADERS = frozenset({b"content-length", b"transfer-encoding", b"content-encoding"})
 
 
@@ -54,7 +52,7 @@ class Room:
     def claim(self, size: int) -> None:
         """Count bytes that are to come. Raises Busy if there is no room for them."""
         if size + self._pending > self._left():
-            raise Busy(NO_MEMORY, retry_after=1 + secrets.randbelow(_LONGEST_PAUSE))
+            raise busy(NO_MEMORY)
         self._pending += size
 
     def settle(self, size: int) -> None:
