@@ -44,7 +44,7 @@ def nothing_private_is_logged(tmp_path_factory: pytest.TempPathFactory) -> Itera
     """M3, M4: in the whole run no line of a log holds the key or the prompt that the tests use."""
     written = Written()
     logging.getLogger("ollama_openai_proxy").addHandler(written)
-    for name in ("uvicorn.error", "aiohttp", "asyncio"):
+    for name in ("uvicorn.error", "asyncio"):
         logging.getLogger(name).addHandler(written)
     yield
     files = [path for pattern in LOGS for path in Path(tmp_path_factory.getbasetemp()).rglob(pattern) if path.is_file()]

@@ -113,7 +113,8 @@ while True:
     time.sleep(0.01)
 """
 # Modules of each kind that a start imports, and its event loop.
-MOMENTS = pytest.mark.parametrize("moment", ["argparse", "pydantic", "asyncio", "aiohttp", "fastapi", "uvloop", "loop"])
+_MOMENTS = ["argparse", "pydantic", "asyncio", "httptools", "fastapi", "uvloop", "loop"]
+MOMENTS = pytest.mark.parametrize("moment", _MOMENTS)
 
 
 def reach(moment: str, server: Starting, folder: Path) -> None:

@@ -30,15 +30,14 @@ class Watcher:
         (Timeouts(first_byte=10, stream=4), True, 4),
         (Timeouts(first_byte=10, whole=600), False, 600),
         (Timeouts(first_byte=10, whole=4), False, 4),
-        (Timeouts(first_byte=10, whole=0), False, None),
+        (Timeouts(first_byte=10, whole=0), False, float("inf")),
     ],
     ids=["first byte", "total of a stream", "a whole reply begins when it is done", "total", "no limit"],
 )
-async def test_first_byte(timeouts: Timeouts, streamed: bool, limit: float | None) -> None:
+async def test_first_byte(timeouts: Timeouts, streamed: bool, limit: float) -> None:
     """Until there is a reply the first-byte deadline counts for streams, the total for both."""
     now = asyncio.get_running_loop().time()
-    when = Deadlines(timeouts, streamed=streamed).first_byte().when()
-    assert when is None if limit is None else when == pytest.approx(now + limit, abs=0.1)
+    assert Deadlines(timeouts, streamed=streamed).first_byte_by() == pytest.approx(now + limit, abs=0.1)
 
 
 async def test_what_passed() -> None:
@@ -156,16 +155,57 @@ async def test_j18_a_late_timer_looks_again() -> None:
     deadlines.stop()
 
 
-async def test_e1_patience() -> None:
-    """E1: the limit until there is a reply ends the block with TimeoutError, in time, and not without a limit."""
-    with pytest.raises(TimeoutError):
-        async with Deadlines(Timeouts(first_byte=0.05), streamed=True).first_byte():
-            await asyncio.sleep(5)
-    async with Deadlines(Timeouts(first_byte=0.05, whole=0), streamed=False).first_byte():
-        await asyncio.sleep(0.1)
-    with pytest.raises(ValueError, match="no"):
-        async with Deadlines(Timeouts(first_byte=0.05), streamed=True).first_byte():
-            raise ValueError("no")
+async def test_e1_first_byte_passes() -> None:
+    """E1: the limit until there is a reply passes in time, though nobody reads yet; and not without a limit."""
+    began = asyncio.get_running_loop().time()
+    assert await Watcher(Deadlines(Timeouts(first_byte=0.1), streamed=True)).outcome() == "up_ttft_timeout"
+    assert 0.1 <= asyncio.get_running_loop().time() - began < 1
+    endless = Deadlines(Timeouts(first_byte=0.05, whole=0), streamed=False)
+    watcher = Watcher(endless)
+    await asyncio.sleep(0.2)
+    assert not watcher.expired.done()
+    endless.stop()
+
+
+async def test_f6_what_comes_puts_it_off() -> None:
+    """F6: for who waits all the time, each thing that comes puts the idle deadline off; then silence counts, from the
+    first thing of the answer on."""
+    deadlines = Deadlines(Timeouts(first_byte=5, idle=0.2), streamed=True)
+    watcher = Watcher(deadlines)
+    deadlines.wait()
+    deadlines.came()
+    deadlines.begin()
+    for _ in range(8):
+        await asyncio.sleep(0.05)
+        deadlines.came()
+    assert not watcher.expired.done()
+    began = asyncio.get_running_loop().time()
+    assert await watcher.outcome() == "up_idle_timeout"
+    assert asyncio.get_running_loop().time() - began >= 0.15
+    silent = Deadlines(Timeouts(first_byte=5, idle=0.1), streamed=True)
+    watcher = Watcher(silent)
+    silent.wait()
+    silent.begin()
+    assert await watcher.outcome() == "up_idle_timeout"
+
+
+async def test_f6_a_whole_reply_begins_with_its_first_byte() -> None:
+    """F6: of a reply that is not streamed any byte is its beginning: silence counts from there on."""
+    deadlines = Deadlines(Timeouts(idle=0.1, whole=5), streamed=False)
+    watcher = Watcher(deadlines)
+    deadlines.wait()
+    await asyncio.sleep(0.2)
+    assert not watcher.expired.done()
+    deadlines.came()
+    assert await watcher.outcome() == "up_idle_timeout"
+
+
+async def test_another_watcher() -> None:
+    """The deadlines of a call that is sent again are told to who watches now, and to nobody else."""
+    deadlines = Deadlines(Timeouts(first_byte=0.1), streamed=True)
+    first, second = Watcher(deadlines), Watcher(deadlines)
+    assert await second.outcome() == "up_ttft_timeout"
+    assert not first.expired.done()
 
 
 async def test_stop() -> None:

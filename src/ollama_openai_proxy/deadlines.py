@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from types import TracebackType
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 from ollama_openai_proxy.errors import UpstreamTimeout
 
@@ -49,16 +48,18 @@ class Deadlines:
         self._steps = _Steps(timeouts.idle * 2, timeouts.progress)
         self._look_seconds = min(_LOOK_SECONDS, timeouts.idle, timeouts.progress)
         self._timer: asyncio.Handle | None = None
+        self._expire: Callable[[UpstreamTimeout], None] | None = None
         self._streamed = streamed
         self._started = False
         self._waiting = False
 
-    def first_byte(self) -> Patience:
-        """Return the limit until there is a reply."""
-        return Patience(self._loop, min(self._next, self._end))
+    def first_byte_by(self) -> float:
+        """Return when there has to be a reply, on the loop's clock, infinite for never."""
+        return min(self._next, self._end)
 
     def watch(self, expire: Callable[[UpstreamTimeout], None]) -> None:
-        """Call `expire` when a deadline has passed."""
+        """Call `expire`, instead of any other, when a deadline has passed."""
+        self.stop()
         self._expire = expire
         self._look_again(self._loop.time(), _NEVER)
 
@@ -80,14 +81,23 @@ class Deadlines:
         elif not self._streamed:
             self.begin()
 
+    def came(self) -> None:
+        """Something was read, and the next read has begun."""
+        if self._started:
+            self._next = self._time() + self._idle
+        elif not self._streamed:
+            self.begin()
+
     def begin(self) -> None:
         """The answer has begun: from now on it is silence that counts."""
         self._started = True
-        self._next = _NEVER
+        self._next = self._time() + self._idle if self._waiting else _NEVER
 
     def stop(self) -> None:
+        """Look no more, and hold on to nobody."""
         if self._timer:
             self._timer.cancel()
+        self._expire = None
 
     def passed(self) -> UpstreamTimeout:
         """Return the error that tells which deadline has passed."""
@@ -105,7 +115,7 @@ class Deadlines:
             self._look_again(now, stuck)
         elif turns:
             self._timer = self._loop.call_soon(self._check, turns - 1)
-        else:
+        elif self._expire is not None:
             self._expire(self.passed())
 
     def _look_again(self, now: float, stuck: float) -> None:
@@ -139,39 +149,3 @@ class _Steps:
         elif not part:
             self._part_since = now
         return min(self._since + self._step, self._part_since + self._part)
-
-
-class Patience:
-    """A limit in time for a block. Use it as a context manager; it raises TimeoutError.
-
-    Other than that of asyncio it does not count what had come while the whole process stood still.
-    """
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, when: float) -> None:
-        self._loop = loop
-        self._when = when
-        self._limit = asyncio.timeout(None)
-        self._timer: asyncio.Handle | None = None
-
-    def when(self) -> float | None:
-        """Return the time, on the loop's clock, None for never."""
-        return None if self._when == _NEVER else self._when
-
-    async def __aenter__(self) -> Self:
-        await self._limit.__aenter__()
-        if self._when != _NEVER:
-            self._timer = self._loop.call_at(self._when, self._passed)
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._timer:
-            self._timer.cancel()
-        await self._limit.__aexit__(kind, error, trace)
-
-    def _passed(self, turns: int = _TURNS) -> None:
-        if turns:
-            self._timer = self._loop.call_soon(self._passed, turns - 1)
-        else:
-            self._limit.reschedule(self._when)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from fastapi import FastAPI
 from starlette.exceptions import HTTPException
+from starlette.routing import BaseRoute
+from starlette.types import ASGIApp
 
 from ollama_openai_proxy import __version__
 from ollama_openai_proxy.call import Watcher
@@ -25,6 +26,7 @@ from ollama_openai_proxy.serve import ollama
 from ollama_openai_proxy.serve.admission import Admission
 from ollama_openai_proxy.serve.aliases import Aliases
 from ollama_openai_proxy.serve.api_docs import ApiDocs
+from ollama_openai_proxy.serve.application import Application, Direct
 from ollama_openai_proxy.serve.callers import Callers
 from ollama_openai_proxy.serve.catalog import Catalog
 from ollama_openai_proxy.serve.handlers import Services
@@ -64,6 +66,7 @@ def create_upstream(settings: Settings, watcher: Watcher | None = None) -> Upstr
         settings.upstream_limits,
         user_agent=f"{_AGENT}{__version__}",
         watcher=watcher,
+        egress=settings.egress,
     )
 
 
@@ -85,7 +88,7 @@ def create_hosts(settings: Settings) -> Hosts:
     return Hosts(settings.host, loopback=settings.is_loopback, allowed=settings.allowed)
 
 
-def create_app(settings: Settings, process: Process | None = None) -> FastAPI:
+def create_app(settings: Settings, process: Process | None = None) -> Application:
     """Return the application for these settings.
 
     Its state holds the `catalog`, the `lifecycle`, which its server moves on, and the `metrics`.
@@ -105,39 +108,42 @@ def create_app(settings: Settings, process: Process | None = None) -> FastAPI:
     services = Services(upstream, catalog, aliases, loaded, pulse, admission, *limits)
     app = _application(partial(_lifespan, services, process))
     app.state.catalog, app.state.metrics, app.state.lifecycle = catalog, metrics, lifecycle
-    ollama.register(
-        app,
-        ollama.routes(
-            services,
-            version=settings.ollama_version,
-            context_length=settings.context_length,
-            management=settings.management_enabled,
-        ),
+    routes = ollama.routes(
+        services,
+        version=settings.ollama_version,
+        context_length=settings.context_length,
+        management=settings.management_enabled,
     )
+    ollama.register(app, routes)
     _add_operations(app, settings, health)
     app.add_exception_handler(ProxyError, ollama.on_error)
     app.add_exception_handler(HTTPException, on_http_error)
-    _add_guards(app, settings)
+    app.add_exception_handler(Exception, ollama.on_mistake)
     observers = Observers(app.state.lifecycle, metrics, process.tracer)
-    app.add_middleware(Recorder, observers=observers, render=ollama.render, tell_added=settings.added_time_header)
+    app.edge = Recorder(
+        _guarded(Direct(app.routed, routes, ollama.on_error), app.routes, settings),
+        observers=observers,
+        render=ollama.render,
+        tell_added=settings.added_time_header,
+    )
     return app
 
 
-def _add_guards(app: FastAPI, settings: Settings) -> None:
-    """Add what stands between a request and the routes; what is added last is asked first."""
+def _guarded(app: ASGIApp, routes: Sequence[BaseRoute], settings: Settings) -> ASGIApp:
+    """Return the application with what stands between a request and its routes; what is added last is asked first."""
     keys = settings.client_keys
     if keys:  # then nobody else learns which paths there are
-        app.add_middleware(Redirects, routes=app.routes)
-        app.add_middleware(KeyGuard, keys=keys, render=ollama.render)
-    app.add_middleware(OriginGuard, origins=settings.origins, hosts=create_hosts(settings))
+        app = Redirects(app, routes=routes)
+        app = KeyGuard(app, keys=keys, render=ollama.render)
+    app = OriginGuard(app, origins=settings.origins, hosts=create_hosts(settings))
     if not keys:
-        app.add_middleware(Redirects, routes=app.routes)
-    app.add_middleware(LoopGuard, agent=_AGENT, render=ollama.render)
+        app = Redirects(app, routes=routes)
+    return LoopGuard(app, agent=_AGENT, render=ollama.render)
 
 
-def _application(lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]]) -> FastAPI:
+def _application(lifespan: Callable[[Application], AbstractAsyncContextManager[None]]) -> Application:
     """Return an application without routes."""
-    return FastAPI(
+    return Application(
         lifespan=lifespan,
         openapi_url=None,
         redirect_slashes=False,
@@ -147,7 +153,7 @@ def _application(lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]
 
 
 @asynccontextmanager
-async def _lifespan(services: Services, process: Process, app: FastAPI) -> AsyncIterator[None]:
+async def _lifespan(services: Services, process: Process, app: Application) -> AsyncIterator[None]:
     """Open what the handlers work with, and close it at the end."""
     async with AsyncExitStack() as stack:
         stack.push_async_callback(asyncio.to_thread, process.tracer.close, _FLUSH_SECONDS)
@@ -159,7 +165,7 @@ async def _lifespan(services: Services, process: Process, app: FastAPI) -> Async
         yield
 
 
-def _add_operations(app: FastAPI, settings: Settings, health: UpstreamHealth) -> None:
+def _add_operations(app: Application, settings: Settings, health: UpstreamHealth) -> None:
     about = {"version": __version__, "environment": settings.env}
     needs = settings.ready_needs_upstream
     terse = bool(settings.client_keys)

@@ -14,11 +14,12 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
-from ollama_openai_proxy import setting_values
+from ollama_openai_proxy import setting_egress, setting_values
 from ollama_openai_proxy.setting_access import Access
 from ollama_openai_proxy.setting_limits import Limits, Seconds
 from ollama_openai_proxy.translate.modelsfile import NO_MODELS_FILE, ModelsFile
 from ollama_openai_proxy.translate.openai.profiles import ProfileName, wants_key
+from ollama_openai_proxy.upstream.egress import Egress
 
 DEFAULT_CONTEXT_LENGTH = 32768
 
@@ -43,6 +44,11 @@ class Settings(Access, Limits):
         "auto",
         description="What the backend takes beyond OpenAI's API and how it spells it. "
         "`auto` tells it from the URL and the list of models.",
+    )
+    upstream_proxy_from_env: bool = Field(
+        False,
+        description="Whether `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY` say how to reach the backend. "
+        "A proxy's URL begins with `http://`.",
     )
     forward_unknown_models: bool = Field(
         False, description="Ask the backend for models that its list does not hold, instead of refusing them."
@@ -179,6 +185,11 @@ class Settings(Access, Limits):
         return self
 
     @model_validator(mode="after")
+    def _can_be_reached(self) -> Self:
+        _ = self.egress  # raises ValueError
+        return self
+
+    @model_validator(mode="after")
     def _read_models(self) -> Self:
         if self.models_file:
             self._models = setting_values.read_models(self.models_file)
@@ -205,6 +216,11 @@ class Settings(Access, Limits):
         if self.openai_api_key:
             return self.openai_api_key.get_secret_value()
         return setting_values.read_secret(self.openai_api_key_file) if self.openai_api_key_file else ""
+
+    @property
+    def egress(self) -> Egress | None:
+        """The outgoing proxy on the way to the backend. Raises ValueError when its variable can't be used."""
+        return setting_egress.named(self.base_url) if self.upstream_proxy_from_env and self.base_url else None
 
     @property
     def models(self) -> ModelsFile:

@@ -10,7 +10,6 @@ import sys
 import tomllib
 from pathlib import Path
 
-import aiohttp.http_parser
 import pytest
 
 from architecture.files import ROOT
@@ -133,12 +132,6 @@ def test_m13_images_are_checked() -> None:
     steps = (ROOT / "docker" / "Dockerfile").read_text(encoding="utf-8")
     assert steps.count("python docker/build/verify.py /app") == 2
     assert steps.index("docker/build/verify.py") < steps.index("docker/build/slim.py")
-
-
-def test_the_parser_of_replies_is_the_one_in_c() -> None:
-    """4.3: CVE-2026-111750 and its like were in aiohttp's parser in Python, which takes over without a word."""
-    assert aiohttp.http_parser.HttpResponseParser.__module__ == "aiohttp._http_parser"
-    assert aiohttp.http_parser.HttpResponseParser is not aiohttp.http_parser.HttpResponseParserPy
 
 
 def test_proposed_versions_are_a_week_old() -> None:

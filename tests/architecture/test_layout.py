@@ -18,6 +18,7 @@ TESTED_ELSEWHERE: dict[str, str] = {}
 # Where more is caught than one can name, and why that is right.
 BROAD_EXCEPTS = {
     "serve/exchange.py": "a stream that has begun ends in a record, by our own mistake too; it is raised again",
+    "serve/relay.py": "the edge of a callback: what is raised there goes to the task that waits, and is raised again",
     "serve/recorder.py": "the outermost edge of an exchange: what nobody foresaw is logged and answered with a 500",
     "upstream/client.py": "whatever ends the reading of a reply's status, its connection is closed; it is raised again",
 }

@@ -140,12 +140,6 @@ def test_packages_are_what_the_lock_says(image: str) -> None:
     assert packages == locked()
 
 
-def test_parsers_are_those_in_c(image: str) -> None:
-    """4.3: replies and requests are read by parsers in C; aiohttp's other one would take over without a word."""
-    code = "import json, aiohttp.http_parser as p, httptools; print(json.dumps(p.HttpResponseParser.__module__))"
-    assert inside(image, code) == "aiohttp._http_parser"
-
-
 def test_user_has_a_name(image: str) -> None:
     """The number that the image runs as has a name, and no shell to log in to."""
     code = "import json, os, pwd; print(json.dumps([os.getuid(), os.getgid(), *pwd.getpwuid(os.getuid())]))"

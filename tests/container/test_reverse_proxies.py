@@ -109,8 +109,6 @@ async def test_a_client_that_leaves_before_the_answer_too(kind: ReverseProxy, tm
         await proxy.upstream.peer_left()
 
 
-# aiohttp warns of any large body that is not a file.
-@pytest.mark.filterwarnings("ignore:Sending a large body:ResourceWarning")
 async def test_images_pass_and_too_much_is_refused_by_the_proxy(kind: ReverseProxy, tmp_path: Path) -> None:
     """A body of 31 MiB passes; what is more than MAX_BODY_SIZE is refused in Ollama's words."""
     async with fronted(kind, tmp_path) as (front, proxy), front.client() as client:

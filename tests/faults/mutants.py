@@ -18,8 +18,8 @@ CLIENT = (
     Mutant(
         "each byte buys a head more time",
         "serve/connection.py",
-        "            self._unset_keepalive_if_required()\n            self._read(data)",
-        "            if self._in_head:\n                self._disarm()\n            self._read(data)",
+        "            if self._keeps:\n",
+        "            if self._keeps or self._in_head:\n",
         ("A2",),
     ),
     Mutant(

@@ -6,9 +6,9 @@ import asyncio
 import gc
 from collections.abc import Sequence
 
-import aiohttp
 import pytest
 
+from ollama_openai_proxy.upstream.pool import Pool
 from support.proxy import chat, proxied
 from support.rawclient import RawClient
 from support.replies import HI, SSE, finish, text
@@ -26,8 +26,9 @@ PHASES: dict[str, tuple[Sequence[Step], bytes]] = {
 
 
 def in_use() -> int:
-    """How many connections of all pools are taken."""
-    return sum(len(one._acquired) for one in gc.get_objects() if isinstance(one, aiohttp.TCPConnector))
+    """How many connections to backends are taken, of all pools."""
+    pools = [one for one in gc.get_objects() if isinstance(one, Pool)]
+    return sum(len(pool._connections) - len(pool._idle) for pool in pools)
 
 
 @pytest.mark.parametrize(("steps", "marker"), PHASES.values(), ids=PHASES.keys())

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
+from ollama_openai_proxy.observe.log_fields import Line
 from ollama_openai_proxy.observe.log_json import MAX_LINE, JsonLines
 
 TEXTS = (
@@ -67,6 +68,38 @@ def test_time(created: float) -> None:
     told = made(line)["time"]
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", told)
     assert abs(datetime.fromisoformat(told) - datetime.fromtimestamp(created, UTC)).total_seconds() < 0.0011
+
+
+FACTS = st.dictionaries(
+    st.sampled_from(["request_id", "route", "path", "method", "model", "status", "dur_ms", "tokens", "client_gone"]),
+    TEXTS
+    | st.sampled_from(["bench", "/api/chat", 'a"b', "a\\b", "a/b", "\x7f", "x" * MAX_LINE])
+    | st.integers()
+    | st.integers(0, 10**17).map(lambda nanoseconds: round(nanoseconds / 1e6, 3))
+    | st.booleans()
+    | st.dictionaries(st.sampled_from(["prompt", "completion"]), st.integers(0, 2**70)),
+)
+
+
+@given(facts=FACTS, created=st.floats(0, 4e9))
+@example(facts={"model": "a\x7fb"}, created=0.0)
+@example(facts={"model": "a\x1fb"}, created=0.0)
+@example(facts={"model": "a/b\\c"}, created=0.0)
+def test_short_way(facts: dict[str, Any], created: float) -> None:
+    """The line of an exchange is the same, to the byte, as that of any logger with the same facts."""
+    lines, line = JsonLines(version="1.2.3", environment="test"), Line("any", facts)
+    other = logging.getLogger("any").makeRecord("any", logging.INFO, "", 0, "exchange", (), None, extra=facts)
+    line.created = other.created = created
+    assert lines.format(line) == lines.format(other)
+
+
+@given(created=st.floats(0, 4e9) | st.integers(0, 4 * 10**9).map(lambda second: second + 0.9999997))
+def test_moments(created: float) -> None:
+    """Milliseconds are those of the time to the microsecond, of which the rest is left out."""
+    line = record()
+    line.created = created
+    exact = datetime.fromtimestamp(created, UTC)
+    assert made(line)["time"] == exact.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 @given(message=TEXTS, model=TEXTS)

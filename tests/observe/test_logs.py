@@ -209,7 +209,7 @@ def test_traceback(lines: Lines) -> None:
         ("uvicorn.access", logging.ERROR, False),
         ("asyncio", logging.INFO, False),
         ("asyncio", logging.ERROR, True),
-        ("aiohttp.client", logging.INFO, True),
+        ("another.client", logging.INFO, True),
         ("any", logging.DEBUG, False),
     ],
 )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 
+import pytest
+
 from ollama_openai_proxy.observe.record import Record
 
 
@@ -51,3 +53,14 @@ def test_added() -> None:
     record.end()
     assert record.added == 0
     assert record.so_far() >= 0
+
+
+def test_waiting() -> None:
+    """What the exchange waits is added up, however the wait ends."""
+    record = Record("id")
+    with record.waiting():
+        assert record.waited == 0
+    once = record.waited
+    with pytest.raises(LookupError), record.waiting():
+        raise LookupError
+    assert 0 < once < record.waited

@@ -54,6 +54,23 @@ class Gate:
         return float(next(line for line in page if line.startswith("ollama_proxy_exchanges_queued ")).split()[1])
 
 
+async def test_at_once() -> None:
+    """A place that is free is taken without waiting, and is one of the same places; else there is none at once."""
+    gate = Gate()
+    leave = gate.admission.enter_at_once()
+    assert leave
+    assert gate.admission.enter_at_once() is None
+    waiting = await gate.queue()
+    leave()
+    (await waiting)()
+    assert gate.admission.enter_at_once()
+
+
+async def test_at_once_by_client() -> None:
+    """Where each client has places of its own, it has to be known who asks."""
+    assert Gate(active=2, per_client=1).admission.enter_at_once() is None
+
+
 async def cancelled(task: Entering) -> None:
     task.cancel()
     with pytest.raises(asyncio.CancelledError):

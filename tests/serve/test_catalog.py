@@ -10,7 +10,9 @@ import pytest
 
 from ollama_openai_proxy.deadlines import Timeouts
 from ollama_openai_proxy.errors import ModelNotFound, UpstreamError, UpstreamTimeout
+from ollama_openai_proxy.serve.aliases import Aliases
 from ollama_openai_proxy.serve.catalog import Catalog
+from ollama_openai_proxy.translate.aliases import Alias
 from ollama_openai_proxy.translate.models import Model
 from ollama_openai_proxy.upstream.client import Upstream
 from support.listing import MODELS, catalog_of, listed
@@ -125,6 +127,26 @@ async def test_backend_that_starts_late() -> None:
         async with catalog_of(backend) as catalog:
             assert await catalog.models() == ()
             await eventually(lambda: catalog.known, within=2.5)
+
+
+async def test_found_at_once() -> None:
+    """A model of the list is found without waiting, by any of its names."""
+    async with Backend() as backend:
+        backend.script(MODELS, listed("Llama-3"))
+        async with catalog_of(backend) as catalog:
+            await catalog.models()
+            assert catalog.found("llama-3:latest") is catalog.known[0]
+            assert catalog.found("other") is None
+
+
+async def test_first_list_comes_first() -> None:
+    """Before the first list nothing is found at once, an alias neither: what it is made of is not known."""
+    aliases = Aliases()
+    await aliases.put(Alias("mine:latest", "m", 1))
+    async with Upstream("http://127.0.0.1:1/v1", "", Timeouts(), user_agent="test") as upstream:
+        catalog = Catalog(upstream, "127.0.0.1", aliases)
+        assert [model.name for model in catalog.known] == ["mine:latest"]
+        assert catalog.found("mine") is None
 
 
 async def test_new_model_is_looked_for() -> None:

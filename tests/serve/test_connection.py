@@ -132,6 +132,53 @@ async def test_kept_connection_after_a_late_body() -> None:
         assert ended.result() == b""
 
 
+@pytest.mark.parametrize(("header_timeout", "keep_alive"), [(0.3, 1.2), (10, 0.6)])
+async def test_kept_connection_has_its_whole_time(header_timeout: float, keep_alive: float) -> None:
+    """A connection is kept for its time after the last answer, whatever was to end it before that."""
+    limits = ClientLimits(header_timeout=header_timeout, keep_alive=keep_alive)
+    async with serving(app, limits=limits) as url, RawClient(url) as client:
+        for pause in (0.0, keep_alive * 0.7, keep_alive * 0.7):
+            await asyncio.sleep(pause)
+            began = time.monotonic()
+            await client.ask("GET", "/")
+            assert (await client.response()).body == b"ok"
+        assert await client.read_to_end() == b""
+        assert keep_alive - 0.01 <= time.monotonic() - began < keep_alive + 3
+
+
+async def test_head_that_begins_on_a_kept_connection() -> None:
+    """A head that began has its own deadline, not the one of a connection that nobody uses."""
+    limits = ClientLimits(header_timeout=0.5, keep_alive=60)
+    async with serving(app, limits=limits) as url, RawClient(url) as client:
+        await client.ask("GET", "/")
+        assert (await client.response()).body == b"ok"
+        await client.send(b"GET / HT")
+        began = time.monotonic()
+        assert (await client.response()).status == 408
+        assert 0.4 < time.monotonic() - began < 5
+
+
+async def test_head_that_begins_before_an_answer() -> None:
+    """A head that began while a request was answered is waited for as long as any, though idle connections are not."""
+    go = asyncio.Event()
+    asked: list[Scope] = []
+
+    @alive
+    async def slow(scope: Scope, receive: Receive, send: Send) -> None:
+        asked.append(scope)
+        await go.wait()
+        await app(scope, receive, send)
+
+    async with serving(slow, limits=ClientLimits(header_timeout=30, keep_alive=0.1)) as url, RawClient(url) as client:
+        await client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\nGET / HT")
+        await eventually(lambda: asked)
+        go.set()
+        assert (await client.response()).body == b"ok"
+        await asyncio.sleep(0.5)
+        await client.send(b"TP/1.1\r\nHost: a\r\n\r\n")
+        assert (await client.response()).body == b"ok"
+
+
 @pytest.mark.parametrize("kept", [True, False])
 async def test_c14_request_that_has_come_is_answered(kept: bool) -> None:
     """C14: a connection that is to end, with a request that came in the same moment, ends after the answer to it."""

@@ -14,7 +14,8 @@ from ollama_openai_proxy.observe.metrics import Metrics
 from ollama_openai_proxy.observe.pulse import Pulse
 from ollama_openai_proxy.observe.record import Record
 from ollama_openai_proxy.observe.tracing import Headers, PassedOn, Trace
-from ollama_openai_proxy.serve.exchange import FINISH_GRACE, Exchange
+from ollama_openai_proxy.serve.exchange import Exchange
+from ollama_openai_proxy.serve.relay import FINISH_GRACE
 from ollama_openai_proxy.serve.server import serving
 from ollama_openai_proxy.translate.ollama.reply import CHAT, Reply, ReplyEncoder
 from ollama_openai_proxy.translate.translator import ReplyTranslator

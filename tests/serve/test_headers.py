@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ollama_openai_proxy.serve.headers import header, joined, values
+from ollama_openai_proxy.serve.headers import header, joined, named, values
 
 SCOPE = {"headers": [(b"host", b"a"), (b"traceparent", b"1"), (b"x", "é".encode("latin-1")), (b"traceparent", b"2")]}
 
@@ -25,3 +25,11 @@ def test_joined() -> None:
     assert joined(SCOPE, b"traceparent") == "1,2"
     assert joined(SCOPE, b"host") == "a"
     assert joined(SCOPE, b"absent") is None
+
+
+def test_named() -> None:
+    """By their names, of several of one name the last; it is made once."""
+    scope = {**SCOPE}
+    found = named(scope)
+    assert found == {b"host": b"a", b"traceparent": b"2", b"x": "é".encode("latin-1")}
+    assert named(scope) is found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import httptools
 import pytest
 
 from ollama_openai_proxy.serve import heads
@@ -90,6 +91,29 @@ def test_whole_head(method: bytes, version: str, headers: list[heads.Header], re
 def test_a19_target(url: bytes, target: Target | None) -> None:
     """A19: a URL is a path, and a host if it names one; nothing else is asked for here (RFC 9112, 3.2)."""
     assert target_of(url) == target
+
+
+@pytest.mark.parametrize(
+    ("url", "parts"),
+    [
+        (b"/api/chat", ("/api/chat", b"/api/chat", b"")),
+        (b"/a%20b%2Fc?d=%20", ("/a b/c", b"/a%20b%2Fc", b"d=%20")),
+        (b"/?", ("/", b"/", b"")),
+        (b"/a?b?c#d", ("/a", b"/a", b"b?c")),
+        (b"/a#b?c", ("/a", b"/a", b"")),
+        (b"*", ("*", b"*", b"")),
+    ],
+)
+def test_parts_of_a_url(url: bytes, parts: tuple[str, bytes, bytes]) -> None:
+    """An application is told the path, the path as it was sent, and the query; what follows a `#` is not sent."""
+    assert heads.parts_of(url) == parts
+
+
+def test_no_url() -> None:
+    """What is no URL is none each time it is asked for."""
+    for _ in range(2):
+        with pytest.raises(httptools.HttpParserInvalidURLError):
+            heads.parts_of(b"a b")
 
 
 @pytest.mark.parametrize(

@@ -149,3 +149,22 @@ def test_address(host: str, address: str | None) -> None:
     """A Host header is an address or a name; an IPv4 address within IPv6 is the IPv4 one."""
     found = address_of(host)
     assert (str(found) if found else None) == address
+
+
+@pytest.mark.parametrize("loopback", [True, False])
+def test_asked_again(loopback: bool) -> None:
+    """A host has the same answer however often it is asked for, and however many others are."""
+    hosts = Hosts("127.0.0.1", loopback=loopback, allowed=("*.example.com",))
+    once = {host: hosts.allows(host) for host in HOSTS}
+    for number in range(500):
+        assert hosts.allows(f"{number}.example.com")
+    assert {host: hosts.allows(host) for host in HOSTS} == once
+
+
+def test_what_is_kept_has_a_limit() -> None:
+    """Whoever asks for many hosts, or long ones, takes no memory."""
+    hosts = Hosts("127.0.0.1", loopback=True, allowed=("*",))
+    for number in range(1000):
+        assert hosts.allows(f"{number}.example.com")
+        assert hosts.allows("x" * 10_000 + str(number))
+    assert sum(map(len, hosts._asked)) < 10_000  # nothing else shows it

@@ -8,7 +8,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ollama_openai_proxy.errors import UpstreamError
-from ollama_openai_proxy.translate.events import Event, Finish, Logprobs, TextDelta, ThinkingDelta, ToolCallDelta, Usage
+from ollama_openai_proxy.translate.events import (
+    Event,
+    Finish,
+    Logprobs,
+    Pieces,
+    TextDelta,
+    ThinkingDelta,
+    ToolCallDelta,
+    Usage,
+)
 from ollama_openai_proxy.translate.ollama.reply import CHAT, Reply, ReplyEncoder, Shape
 from ollama_openai_proxy.translate.openai.reply import decoder_for
 from ollama_openai_proxy.translate.translator import ReplyTranslator
@@ -77,6 +86,12 @@ def tell(events: Iterable[Event]) -> Told:
             case ThinkingDelta(text):
                 assert text
                 told.thinking += text
+            case Pieces():
+                texts = event.texts()
+                assert all(texts)
+                assert len(texts) == event.count
+                told.text += "" if event.thinking else "".join(texts)
+                told.thinking += "".join(texts) if event.thinking else ""
             case ToolCallDelta(call, call_id, name, arguments):
                 assert call <= len(told.calls)
                 before = told.calls.pop(call) if call < len(told.calls) else ("", "", "")

@@ -8,7 +8,7 @@ import pytest
 
 from ollama_openai_proxy.call import Call
 from ollama_openai_proxy.deadlines import Timeouts
-from ollama_openai_proxy.errors import UpstreamBroken, UpstreamTimeout
+from ollama_openai_proxy.errors import ProxyError, UpstreamBroken, UpstreamTimeout
 from ollama_openai_proxy.upstream.client import Upstream
 from support.opening import CALL, TIMEOUTS, opened
 from support.replies import SSE, body
@@ -86,3 +86,15 @@ async def test_pool_has_no_limit() -> None:
         for reply in replies:
             reply.close()
         await eventually(lambda: not backend.busy)
+
+
+async def test_an_answer_before_the_body_has_gone() -> None:
+    """A backend that refuses a body before it has read it is heard, and the next call has a fresh connection."""
+    large = CALL._replace(body=b'{"model":"m","input":"' + b"x" * 20_000_000 + b'"}')
+    async with opened(body({}), Timeouts()) as (upstream, backend):
+        backend.greeting = (*body({"error": {"message": "too large"}}, 413), Pause(0.2), Hold())
+        with pytest.raises(ProxyError, match="too large"):
+            await upstream.open(large)
+        backend.greeting = ()
+        (await upstream.open(CALL)).close()
+        assert backend.accepted == 2

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import aiohttp
 import pytest
 
 from ollama_openai_proxy.errors import (
@@ -16,7 +15,7 @@ from ollama_openai_proxy.errors import (
     UpstreamUnauthorised,
     UpstreamUnreachable,
 )
-from ollama_openai_proxy.upstream.errors import is_half_head, translated
+from ollama_openai_proxy.upstream.errors import TRANSPORT
 from support.opening import CALL, opened
 from support.replies import body
 from support.scripted import Close, Hold, Pause, Reset, Send, Status, Step
@@ -58,14 +57,19 @@ async def test_client_name_in_errors() -> None:
         assert caught.value.model == "client-name"
 
 
-def test_what_nobody_knows_is_broken() -> None:
-    """An error of aiohttp's that the table does not have is one of the reply, with a message of ours."""
-    error = translated(aiohttp.ClientError("of aiohttp's own words"))
-    assert type(error) is UpstreamBroken
-    assert (error.message, error.status, error.outcome) == ("invalid response from upstream", 502, "up_protocol")
+def test_transport() -> None:
+    """J7: what counts as a failure of the connection, not of what came over it (docs/adr/0021)."""
+    assert {"up_dns", "up_connect", "up_connect_timeout", "up_tls", "up_reset"} == TRANSPORT
 
 
-def test_e3_half_a_head() -> None:
+@pytest.mark.parametrize("head", [b"H", b"HTTP/1.1 200 OK", b"HTTP/1.1 200 OK\r\nA: b\r\n"], ids=len)
+async def test_e3_half_a_head(head: bytes) -> None:
     """E3: a connection that closed within a head is told from one that closed before it."""
-    assert not is_half_head(aiohttp.ServerDisconnectedError())
-    assert not is_half_head(aiohttp.ClientError())
+    async with opened((Send(head), Pause(0.02), Close())) as (upstream, _):
+        with pytest.raises(UpstreamBroken) as caught:
+            await upstream.open(CALL)
+        assert (caught.value.message, caught.value.outcome) == ("invalid response from upstream", "up_protocol")
+    async with opened((Pause(0.02), Close())) as (upstream, _):
+        with pytest.raises(UpstreamUnreachable) as lost:
+            await upstream.open(CALL)
+        assert lost.value.message == "the upstream closed the connection"

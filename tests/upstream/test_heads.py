@@ -9,11 +9,11 @@ import pytest
 
 from ollama_openai_proxy.deadlines import Timeouts
 from ollama_openai_proxy.errors import UpstreamBroken
-from ollama_openai_proxy.upstream.heads import MAX_HEAD, MAX_INTERIM
+from ollama_openai_proxy.upstream.heads import MAX_HEAD, MAX_HEADERS, MAX_INTERIM, Head, Header
 from ollama_openai_proxy.upstream.reply import Reply
 from support.opening import CALL, opened
 from support.replies import SSE, body
-from support.scripted import Chunk, Hold, Pause, Send, Status, Step
+from support.scripted import Chunk, End, Hold, Pause, Send, Status, Step
 
 INTERIM = b"HTTP/1.1 103 Early Hints\r\n\r\n"
 
@@ -52,6 +52,97 @@ async def test_e8_exactly_the_limit(apart: bool) -> None:
         backend.script("m", (*heads, Send(INTERIM), *body({})))
         with pytest.raises(UpstreamBroken):
             await upstream.open(CALL)
+
+
+def head(*raw: Header, status: int = 200) -> Head:
+    return Head(status, raw)
+
+
+def test_first_values() -> None:
+    """The first value of a header counts, whatever case its name is in; of codings all count, in order."""
+    made = head(
+        (b"CONTENT-type", b"text/event-stream"),
+        (b"Content-Type", b"application/json"),
+        (b"Retry-After", b"3"),
+        (b"retry-after", b"4"),
+        (b"Content-Encoding", b"GZip"),
+        (b"content-encoding", b"br"),
+        (b"X-A", b"\xe9"),
+    )
+    assert (made.status, made.content_type, made.encoding) == (200, "text/event-stream", "gzip, br")
+    assert made.headers == {
+        "content-type": "text/event-stream",
+        "retry-after": "3",
+        "content-encoding": "GZip",
+        "x-a": "\xe9",
+    }
+
+
+async def test_white_space_around_values() -> None:
+    """White space around a value is no part of it (RFC 9110, 5.5)."""
+    made = head((b"Content-Type", b"text/event-stream \t"), (b"Retry-After", b"3 "), (b"Content-Encoding", b" gzip\t"))
+    assert (made.content_type, made.encoding) == ("text/event-stream", "gzip")
+    assert made.headers["retry-after"] == "3"
+    steps = (Status(200, "Transfer-Encoding: chunked", "Content-Type:text/plain  "), Chunk(b"{}"), End())
+    async with opened(steps) as (upstream, _):
+        reply = await upstream.open(CALL)
+        assert (reply.content_type, await reply.read(), await reply.read()) == ("text/plain", b"{}", b"")
+        reply.close()
+
+
+LENGTHS: dict[str, tuple[Head, bool]] = {
+    "a length": (head((b"Content-Length", b"0")), True),
+    "chunks": (head((b"Transfer-Encoding", b"chunked")), True),
+    "neither": (head((b"Server", b"a")), False),
+    "no content": (head(status=204), True),
+    "not modified": (head(status=304), True),
+}
+
+
+@pytest.mark.parametrize(("made", "has_length"), LENGTHS.values(), ids=LENGTHS.keys())
+def test_e12_what_tells_the_end(made: Head, has_length: bool) -> None:
+    """E12: only where nothing else tells where a body ends the end of the connection does (RFC 9112, 6.3)."""
+    assert made.has_length == has_length
+
+
+SOUND: dict[str, tuple[Head, str, bool]] = {
+    "HTTP/1.1": (head(), "1.1", True),
+    "HTTP/1.0": (head(), "1.0", True),
+    "HTTP/2": (head(), "2.0", False),
+    "HTTP/0.9": (head(), "0.9", False),
+    "chunked": (head((b"Transfer-Encoding", b"Chunked")), "1.1", True),
+    "a coding that nobody has": (head((b"Transfer-Encoding", b"what")), "1.1", False),
+    "two codings": (head((b"Transfer-Encoding", b"gzip, chunked")), "1.1", False),
+    "two codings apart": (head((b"Transfer-Encoding", b"gzip"), (b"transfer-encoding", b"chunked")), "1.1", False),
+    "chunked twice": (head((b"Transfer-Encoding", b"chunked"), (b"Transfer-Encoding", b"chunked")), "1.1", False),
+}
+
+
+@pytest.mark.parametrize(("made", "version", "sound"), SOUND.values(), ids=SOUND.keys())
+def test_e6_e9_what_can_be_read(made: Head, version: str, sound: bool) -> None:
+    """E6, E9: nothing is made of a head of another HTTP, or whose body is in a coding that may be read in two ways."""
+    assert made.is_sound(version, 100) == sound
+
+
+async def test_e5_number_of_headers() -> None:
+    """E5: a head may have exactly so many headers, and not one more, however short they are."""
+    async with opened((Status(200, "Content-Length: 2", *["A: b"] * (MAX_HEADERS - 1)), Send(b"{}"))) as (
+        upstream,
+        backend,
+    ):
+        (await upstream.open(CALL)).close()
+        backend.script("m", (Status(200, "Content-Length: 2", *["A: b"] * MAX_HEADERS), Send(b"{}")))
+        with pytest.raises(UpstreamBroken):
+            await upstream.open(CALL)
+
+
+@pytest.mark.parametrize("endless", [b"HTTP/1.1 200 " + b"O" * 200_000, b"HTTP/1.1 200 OK\r\nA: " + b"a" * 200_000])
+async def test_e5_a_head_without_end(endless: bytes) -> None:
+    """E5: a head whose line never ends is not read for ever."""
+    async with opened((Send(endless), Hold()), Timeouts()) as (upstream, backend):
+        with pytest.raises(UpstreamBroken):
+            await upstream.open(CALL)
+        await backend.peer_left(within=1.0)
 
 
 async def test_f5_what_is_read_when_the_framing_breaks() -> None:

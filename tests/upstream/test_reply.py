@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import socket
+import time
 from collections.abc import Sequence
 
 import pytest
@@ -11,11 +13,19 @@ import pytest
 from ollama_openai_proxy.deadlines import Timeouts
 from ollama_openai_proxy.errors import UpstreamBroken, UpstreamError
 from ollama_openai_proxy.limits import ReplyLimits, UpstreamLimits
-from ollama_openai_proxy.upstream.reply import Reply
+from ollama_openai_proxy.upstream.reply import MAX_READ, Reply
+from support.dialling import Run, on_asyncio, on_uvloop
 from support.opening import CALL, WHOLE, opened
 from support.replies import SSE, body
-from support.scripted import Chunk, Close, End, Flood, Hold, Pause, Reset, Send, Status, Step
+from support.scripted import Chunk, Close, End, Flood, Hold, Pause, Reset, Send, Status, Step, Wait
 from support.waiting import eventually
+
+
+@pytest.fixture(params=[on_asyncio, on_uvloop], ids=["asyncio", "uvloop"])
+def run(request: pytest.FixtureRequest) -> Run:
+    """What runs a coroutine, on one loop or on the other."""
+    runner: Run = request.param
+    return runner
 
 
 async def test_reads_end_with_nothing() -> None:
@@ -88,23 +98,128 @@ async def test_t12_cancelled_read_lets_go() -> None:
         assert await (await upstream.open(CALL)).read() == b"{}"
 
 
-async def test_drain_is_brief() -> None:
-    """What trails is read for about half a second, then the connection is closed."""
+async def test_released_before_its_end() -> None:
+    """What trails an answer is dropped, and then the connection is used again: also when it is closed meanwhile."""
+    tail = asyncio.Event()
+    async with opened((SSE, Chunk(b"a"), Wait(tail), Chunk(b"x" * 100_000), End()), Timeouts()) as (upstream, backend):
+        reply = await upstream.open(CALL)
+        assert await reply.read() == b"a"
+        reply.release()
+        reply.close()
+        tail.set()
+        await backend.posts[0].answered.wait()
+        await eventually(lambda: reply.whole)
+        assert reply.pieces == []
+        (await upstream.open(CALL)).close()
+        assert [request.connection for request in backend.posts] == [1, 1]
+
+
+async def test_release_is_brief() -> None:
+    """What trails is waited for about half a second, then the connection is closed."""
     async with opened((SSE, Chunk(b"a"), Hold()), Timeouts()) as (upstream, backend):
         reply = await upstream.open(CALL)
         await reply.read()
-        async with asyncio.timeout(1.5):
-            await reply.drain()
+        began = time.monotonic()
+        reply.release()
+        await backend.peer_left(within=1.5)
+        assert time.monotonic() - began > 0.4
+
+
+async def test_release_of_what_has_ended() -> None:
+    """A reply that is whole has nothing to wait for: its connection is free, and stays."""
+    async with opened(body({}), Timeouts()) as (upstream, backend):
+        reply = await upstream.open(CALL)
+        await read_on(reply)
+        reply.release()
+        await asyncio.sleep(0.6)
+        (await upstream.open(CALL)).close()
+        assert [request.connection for request in backend.posts] == [1, 1]
+
+
+async def test_a_released_reply_that_breaks() -> None:
+    """What breaks while it trails is nobody's concern any more."""
+    tail = asyncio.Event()
+    async with opened((SSE, Chunk(b"a"), Wait(tail), Reset()), Timeouts()) as (upstream, backend):
+        reply = await upstream.open(CALL)
+        await reply.read()
+        reply.release()
+        tail.set()
+        await eventually(lambda: reply.failure)
+        reply.close()
+        assert not backend.connections
+
+
+@pytest.mark.parametrize("way", ["nobody reads", "held"])
+def test_f12_not_read_ahead(run: Run, way: str) -> None:
+    """F12: what is not taken is not read from the backend, and when it is taken again all of it comes."""
+    begin, size = asyncio.Event(), 20_000_000
+
+    async def taken() -> None:
+        steps = (SSE, Wait(begin), Flood(b"x" * 50_000, size // 50_000), End())
+        async with opened(steps, Timeouts()) as (upstream, backend):
+            reply, came = await upstream.open(CALL), 0
+            (connection,) = backend.connections
+            connection.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65536)
+            begin.set()
+            if way == "held":
+                came = len(await reply.read())
+                reply.hold()
+            await eventually(lambda: not connection.writable)
+            await asyncio.sleep(0.2)  # for more, if more went
+            assert not connection.writable
+            assert connection.written < came + 1_000_000
+            if way == "held":
+                reply.go_on()
+            while read := await reply.read():
+                came += len(read)
+                assert len(read) <= MAX_READ
+            reply.close()
+            assert came == size
+
+    run(taken())
+
+
+async def test_listening() -> None:
+    """Whoever listens is called when something has come, and at the end; it takes what there is."""
+    barrier = asyncio.Event()
+    async with opened((SSE, Chunk(b"a"), Wait(barrier), Chunk(b"b"), End()), Timeouts()) as (upstream, _):
+        reply, came = await upstream.open(CALL), list[bytes]()
+        await eventually(lambda: reply.pieces)
+        reply.listen(lambda: came.append(reply.take()))
+        assert (reply.take(), came) == (b"a", [])
+        barrier.set()
+        await eventually(lambda: reply.whole)
+        assert b"".join(came) == b"b"
+        assert (reply.take(), reply.failure) == (b"", None)
+        reply.close()
+
+
+async def test_f6_listening_to_silence() -> None:
+    """F6: whoever listens is called when a deadline has passed, too, and finds the error."""
+    async with opened((SSE, Chunk(b"a"), Hold()), Timeouts(idle=0.2)) as (upstream, backend):
+        reply, called = await upstream.open(CALL), asyncio.Event()
+        assert await reply.read() == b"a"
+        reply.begin()
+        reply.listen(called.set)
+        await asyncio.wait_for(called.wait(), 3)
+        with pytest.raises(UpstreamError) as caught:
+            reply.take()
+        assert caught.value.outcome == "up_idle_timeout"
         await backend.peer_left(within=0.5)
 
 
-async def test_flood_is_not_read_ahead() -> None:
-    """F12: what is not read is not taken from the backend."""
-    async with opened((SSE, Flood(b"x" * 60_000, 800), End()), Timeouts()) as (upstream, backend):
-        reply = await upstream.open(CALL)
-        (connection,) = backend.connections
-        await eventually(lambda: not connection.writable)
-        assert connection.written < 24_000_000
+async def test_c10_a_hold_is_the_clients_time() -> None:
+    """C10: while a reply is held no silence counts; it does again afterwards."""
+    async with opened((SSE, Chunk(b"a"), Hold()), Timeouts(idle=0.15)) as (upstream, _):
+        reply, called = await upstream.open(CALL), asyncio.Event()
+        assert await reply.read() == b"a"
+        reply.begin()
+        reply.listen(called.set)
+        reply.hold()
+        await asyncio.sleep(0.5)
+        assert not called.is_set()
+        reply.go_on()
+        await asyncio.wait_for(called.wait(), 3)
         reply.close()
 
 
@@ -155,3 +270,19 @@ async def test_f10_limit_of_what_is_unpacked() -> None:
         with pytest.raises(UpstreamBroken):
             await reply.read()
         reply.close()
+
+
+async def test_e16_packed() -> None:
+    """E16: a packed body is read unpacked, and half of one is none."""
+    packed = gzip.compress(b"abc" * 1000)
+    async with opened(body(packed, 200, "Content-Encoding: gzip")) as (upstream, backend):
+        reply = await upstream.open(CALL)
+        assert await reply.read() == b"abc" * 1000
+        assert await reply.read() == b""
+        reply.close()
+        backend.script("m", body(packed[:-1], 200, "Content-Encoding: gzip"))
+        reply = await upstream.open(CALL)
+        with pytest.raises(UpstreamBroken) as caught:
+            await read_on(reply)
+        reply.close()
+        assert caught.value.outcome == "up_truncated"

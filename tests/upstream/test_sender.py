@@ -18,7 +18,7 @@ from ollama_openai_proxy.upstream.client import Upstream
 from ollama_openai_proxy.upstream.resolver import Lookup
 from support.listeners import closed_port
 from support.replies import body
-from support.scripted import Close
+from support.scripted import Close, Reset
 from support.scripted import Upstream as Backend
 from support.waiting import eventually
 
@@ -237,3 +237,35 @@ async def test_d9_j4_stale_connections_are_free() -> None:
                 reply.close()
             assert counted.reasons == ["stale_connection"] * 10
             assert len(backend.posts) == 30
+
+
+async def test_d9_j6_large_bodies_are_sent_again() -> None:
+    """D9, J6: what is sent again is the same to the byte, and has its length, also when it has megabytes."""
+    large = CALL._replace(body=b'{"model":"m","input":"' + bytes(range(35, 91)) * 40_000 + b'"}')
+    async with Backend() as backend:
+        backend.script("m", body({}), (Reset(),), body({}))
+        async with upstream(backend.url, failing) as (opened, counted):
+            for _ in range(2):
+                reply = await opened.open(large)
+                assert [await reply.read(), await reply.read()] == [b"{}", b""]
+                reply.close()
+            assert counted.reasons == ["stale_connection"]
+        assert [request.body == large.body for request in backend.posts] == [True] * 3
+        assert all("transfer-encoding" not in request.headers for request in backend.posts)
+
+
+async def test_a22_a_header_that_is_two() -> None:
+    """A22: a call with such a header is refused before anything is sent, and leaves no connection in use."""
+    async with Backend() as backend:
+        backend.script("m", body({}))
+        async with upstream(backend.url, failing) as (opened, _):
+            for kept in range(2):
+                for _ in range(3):
+                    with pytest.raises(ValueError, match="header"):
+                        await opened.open(CALL._replace(headers=(("X-Request-Id", "a\r\nb: c"),)))
+                assert len(backend.posts) == kept
+                await eventually(lambda: len(backend.connections) <= len(backend.posts))
+                reply = await opened.open(CALL)
+                while await reply.read():
+                    pass
+                reply.close()

@@ -17,6 +17,21 @@ _NO_FACTS = frozenset({*RESERVED_ATTRS, "taskName", "color_message", "asctime"})
 }
 
 
+class Line(logging.LogRecord):
+    """The line of an exchange. Its facts are texts, numbers and tables of these.
+
+    There is one for each request: it is made without a look at who called, and shown without a look for its facts
+    among all that each line has.
+    """
+
+    __slots__ = ("facts",)
+
+    def __init__(self, logger: str, facts: dict[str, Any]) -> None:
+        super().__init__(logger, logging.INFO, "logs.py", 0, "exchange", None, None)
+        self.facts = facts
+        self.__dict__.update(facts)
+
+
 def message_of(line: logging.LogRecord) -> str:
     """Return the message, without what an exception or an argument of a callback says."""
     if isinstance(line.msg, BaseException):
@@ -32,6 +47,8 @@ def message_of(line: logging.LogRecord) -> str:
 
 def facts_of(line: logging.LogRecord) -> dict[str, Any]:
     """Return the fields that this line has beyond those of every line."""
+    if isinstance(line, Line):
+        return {**line.facts}
     facts = {name: value for name, value in line.__dict__.items() if name not in _NO_FACTS}
     if "request_id" not in facts and (current := request_id.get()):
         facts["request_id"] = current

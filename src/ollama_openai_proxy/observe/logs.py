@@ -10,6 +10,7 @@ from queue import SimpleQueue
 from typing import Any, Literal, TextIO
 
 from ollama_openai_proxy.observe import hooks
+from ollama_openai_proxy.observe.log_fields import Line
 from ollama_openai_proxy.observe.log_file import LogFile
 from ollama_openai_proxy.observe.log_json import JsonLines
 from ollama_openai_proxy.observe.log_text import TextLines, escape
@@ -111,8 +112,8 @@ def log_exchange(record: Record) -> None:
         "added_ms": _milliseconds(record.added) if record.added else None,
         "trace_id": record.trace_id,
     }
-    fields = {name: value for name, value in fields.items() if value not in ("", None, {})}
-    _exchanges.info("exchange", extra=fields)
+    fields = {name: value for name, value in fields.items() if value or value == 0}  # none, no text, no tokens
+    _exchanges.handle(Line(_exchanges.name, fields))
 
 
 def lifecycle(state: State, **facts: str | float | None) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 
@@ -65,14 +63,9 @@ class Record:
         if self.asked is None:
             self.asked = time.perf_counter_ns()
 
-    @contextmanager
-    def waiting(self) -> Iterator[None]:
-        """What the block takes is not the proxy's."""
-        since = time.perf_counter_ns()
-        try:
-            yield
-        finally:
-            self.waited += time.perf_counter_ns() - since
+    def waiting(self) -> Waiting:
+        """What a block takes that has this around it is not the proxy's."""
+        return Waiting(self)
 
     def so_far(self) -> int:
         """Return what the proxy itself has taken until now."""
@@ -88,3 +81,18 @@ class Record:
         """Until the last byte of a whole answer: what trails after it is no part of it."""
         end = self.last_byte if self.outcome == "ok" else None
         return (end or self.ended or time.perf_counter_ns()) - self.started
+
+
+class Waiting:
+    """A block in which an exchange waits for others."""
+
+    __slots__ = ("_record", "_since")
+
+    def __init__(self, record: Record) -> None:
+        self._record = record
+
+    def __enter__(self) -> None:
+        self._since = time.perf_counter_ns()
+
+    def __exit__(self, *_error: object) -> None:
+        self._record.waited += time.perf_counter_ns() - self._since

@@ -52,6 +52,13 @@ class Admission:
         if self._lifecycle.pressed:
             raise busy(NO_MEMORY)
 
+    def enter_at_once(self) -> Callable[[], None] | None:
+        """Take a place and return what gives it back, as `enter` does; None: only that can say whether there is one."""
+        if self._limits.per_client or not self._free:
+            return None
+        self._free -= 1
+        return self._give
+
     async def enter(self, scope: Scope) -> Callable[[], None]:
         """Take a place, or wait for one, and return what gives it back: to be called once.
 

@@ -10,11 +10,12 @@ from collections.abc import Mapping
 from contextlib import suppress
 
 from fastapi import Request, Response
-from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive, Scope, Send
 
 from ollama_openai_proxy.errors import InvalidRequest
 from ollama_openai_proxy.limits import BodyLimits
+from ollama_openai_proxy.serve.headers import named, values
+from ollama_openai_proxy.serve.stepping import Rest, at_once
 from ollama_openai_proxy.serve.unpacking import PIECE, TOO_LARGE, Unpacker, unpacker
 
 TOO_SLOW = "timed out waiting for the request body"
@@ -30,32 +31,72 @@ async def read_body(request: Request, limits: BodyLimits) -> bytes:
     Raises InvalidRequest when it is too large, comes too slowly, is never finished, or is packed in a way that
     nobody here unpacks.
     """
-    if int(request.headers.get("content-length") or 0) > limits.size:
+    headers = named(request.scope)
+    if int(headers.get(b"content-length") or 0) > limits.size:
         raise _too_large()
-    packed = unpacker(request.headers.getlist("content-encoding"), limits.size)
-    parts: list[bytes] = []
+    packed = None
+    if b"content-encoding" in headers:
+        packed = unpacker(values(request.scope, b"content-encoding"), limits.size)
+    first: list[Message] = []
+    rest = at_once(_take(request.receive, first))
+    if packed is None and rest is None and not first[0].get("more_body"):  # as most do, it came with its head
+        return _part(first[0], 0, limits)
+    try:
+        parts = await _read(_after(first, rest, request.receive), limits, packed)
+    except TimeoutError:
+        raise InvalidRequest(TOO_SLOW, status=408, outcome="client_timeout") from None
+    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+async def _take(receive: Receive, into: list[Message]) -> None:
+    into.append(await receive())
+
+
+def _after(first: list[Message], rest: Rest | None, receive: Receive) -> Receive:
+    """Return what receives the first message, which `rest` may still wait for, and then all others."""
+
+    async def receive_all() -> Message:
+        nonlocal rest
+        if rest is not None:
+            waiting, rest = rest, None
+            await waiting
+        return first.pop() if first else await receive()
+
+    return receive_all
+
+
+async def _read(receive: Receive, limits: BodyLimits, packed: Unpacker | None) -> list[bytes]:
+    """Return the pieces of a body. Raises TimeoutError."""
+    pieces: list[bytes] = []
     size = 0
     now = asyncio.get_running_loop().time
     began = now()
-    try:
-        async with asyncio.timeout(limits.timeout) as deadline:
-            async for part in request.stream():
+    async with asyncio.timeout(limits.timeout) as deadline:
+        while True:
+            message = await receive()
+            if part := _part(message, size, limits):
                 size += len(part)
-                if size > limits.size:
-                    raise _too_large()
                 if packed:
-                    await _unpack(packed, part, parts)
+                    await _unpack(packed, part, pieces)
                 else:
-                    parts.append(part)
+                    pieces.append(part)
                 earned = size / limits.min_rate if limits.min_rate else float("inf")
                 deadline.reschedule(min(now(), began + earned) + limits.timeout)
-    except ClientDisconnect:
-        raise InvalidRequest("request canceled", status=499, outcome="client_abort") from None
-    except TimeoutError:
-        raise InvalidRequest(TOO_SLOW, status=408, outcome="client_timeout") from None
+            if not message.get("more_body"):
+                break
     if packed:
         packed.finish()
-    return parts[0] if len(parts) == 1 else b"".join(parts)
+    return pieces
+
+
+def _part(message: Message, before: int, limits: BodyLimits) -> bytes:
+    """Return what came, after so many bytes. Raises InvalidRequest."""
+    if message["type"] == "http.disconnect":
+        raise InvalidRequest("request canceled", status=499, outcome="client_abort")
+    part: bytes = message.get("body", b"")
+    if before + len(part) > limits.size:
+        raise _too_large()
+    return part
 
 
 async def _unpack(packed: Unpacker, part: bytes, pieces: list[bytes]) -> None:

@@ -179,6 +179,10 @@ class Catalog:
         await self._first_list()
         return self._directory.find(name)
 
+    def found(self, name: str) -> Model | None:
+        """Return the model that `name` means, None if only `find` can say whether there is one."""
+        return self._directory.find(name) if self._attempted.is_set() else None
+
     async def find(self, name: str, *, asks: bool = True) -> Model:
         """Return the model that `name` means. Raises ModelNotFound, and InvalidRequest for a name that is `:local`
         and `:cloud`.

@@ -14,6 +14,7 @@ from uvicorn.server import ServerState
 
 from ollama_openai_proxy.limits import ClientLimits
 from ollama_openai_proxy.serve import heads
+from ollama_openai_proxy.serve.cycle import Cycle
 from ollama_openai_proxy.serve.heads import Refusal
 from ollama_openai_proxy.serve.plain import Plain
 from ollama_openai_proxy.serve.stall import StallWatch, reset, unread
@@ -52,8 +53,9 @@ class Outlet:
 class Connection(HttpToolsProtocol):
     """A connection of a client, of which a deadline ends whatever the client does not go on with.
 
-    There is one deadline at a time: for the head of a request, for the rest of a body whose answer was sent, or for the
-    end of one that is deaf, which throws away what comes.
+    There is one deadline at a time: for the head of a request, for the rest of a body whose answer was sent, for the
+    next request, or for the end of one that is deaf, which throws away what comes. Most of them are moved or lifted
+    long before they are reached, with each request; the timer is left where it is until it fires.
     """
 
     def __init__(
@@ -62,11 +64,13 @@ class Connection(HttpToolsProtocol):
         super().__init__(config, server_state, app_state, **loop)
         self._gate = gate
         self._limits = gate.limits
-        self.timeout_keep_alive = cast("int", gate.limits.keep_alive)  # only a timer's seconds
         self._outlet: Outlet | None = None
         self._stall: StallWatch | None = None
-        self._deadline: asyncio.TimerHandle | None = None
-        self._answering: RequestResponseCycle | None = None
+        self._deadline: float | None = None  # in the loop's time
+        self._on_deadline: Callable[[], None] | None = None
+        self._keeps = False  # whether it is that of the next request
+        self._timer: asyncio.TimerHandle | None = None
+        self._answering: Cycle | None = None
         self._deaf = False
         self._discarded = 0
         self._waits = False  # among those that were turned away
@@ -87,6 +91,10 @@ class Connection(HttpToolsProtocol):
             self._gate.turned_away -= 1
             self._waits = False
         self._disarm()
+        self._on_deadline = None  # it would hold on to all of this
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         if self._stall:
             self._stall.end()
             self._stall = None
@@ -103,7 +111,8 @@ class Connection(HttpToolsProtocol):
         if self._deaf:
             self._discard(len(data))
         else:
-            self._unset_keepalive_if_required()
+            if self._keeps:
+                self._disarm()
             self._read(data)
 
     def _read(self, data: bytes) -> None:
@@ -121,8 +130,7 @@ class Connection(HttpToolsProtocol):
     # The end of those who are answered.
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-        self._answering = cycle
-        cycle.transport = cast("asyncio.Transport", self._outlet)
+        self._answering = cast("Cycle", cycle)
         if cycle.scope["http_version"] == "1.0":
             app = Plain(app, cycle)
         task = self.loop.create_task(cycle.run_asgi(app))
@@ -131,12 +139,29 @@ class Connection(HttpToolsProtocol):
 
     def _part(self) -> None:
         """Close it behind an answer: at once, or when the client has sent what it still sends, or soon."""
+        self._flush()
         if self.transport.is_closing() or not (self._deaf or self._sends() or unread(self.transport)):
             self.transport.close()
             return
         self._go_deaf()
         self.flow.resume_reading()
         self._linger(LINGER_SECONDS, self._close)
+
+    def _flush(self) -> None:
+        if self._answering is not None:
+            self._answering.flush()
+
+    def on_response_complete(self) -> None:
+        self.server_state.total_requests += 1
+        if self._lingers or self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+        elif self._sends():
+            self._arm(LINGER_SECONDS, self._close)  # the rest of its body may still come
+        elif self._deadline is None:  # else another head has begun
+            self._keep()
 
     def _on_answered(self, task: asyncio.Task[None]) -> None:
         self.tasks.discard(task)
@@ -164,16 +189,14 @@ class Connection(HttpToolsProtocol):
         if self._deaf or not unread(self.transport):  # else the server asks again in a moment
             super().shutdown()
 
-    def timeout_keep_alive_handler(self) -> None:
-        if not self.transport.is_closing():
-            self._close()
-
     def _keep(self) -> None:
         """Wait for another request."""
-        self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
+        self._arm(self._limits.keep_alive, self._close)
+        self._keeps = True
 
     def _close(self) -> None:
         """Close it when all is sent, or when nothing more of it is taken."""
+        self._flush()
         self.transport.close()
         if self._stall:
             self._stall.begin()
@@ -200,7 +223,7 @@ class Connection(HttpToolsProtocol):
     def _linger(self, seconds: float, end: Callable[[], None]) -> None:
         with suppress(OSError):  # it has left
             self.transport.write_eof()
-        self._deadline = self.loop.call_later(seconds, end)
+        self._arm(seconds, end)
 
     @property
     def _lingers(self) -> bool:
@@ -228,9 +251,30 @@ class Connection(HttpToolsProtocol):
     # The deadline.
 
     def _arm_head(self) -> None:
-        self._deadline = self.loop.call_later(self._limits.header_timeout, self._on_late_head)
+        self._arm(self._limits.header_timeout, self._on_late_head)
+
+    def _arm(self, seconds: float, end: Callable[[], None]) -> None:
+        self._deadline = deadline = self.loop.time() + seconds
+        self._on_deadline = end
+        self._keeps = False
+        if self._timer is None or self._timer.when() > deadline:
+            self._wait(deadline)
+
+    def _wait(self, until: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self.loop.call_at(until, self._look)
+
+    def _look(self) -> None:
+        self._timer = None
+        if self._deadline is None or self._on_deadline is None:
+            return
+        if self._deadline > self.loop.time():
+            self._wait(self._deadline)
+        else:
+            self._disarm()
+            self._on_deadline()
 
     def _disarm(self) -> None:
-        if self._deadline is not None:
-            self._deadline.cancel()
-            self._deadline = None
+        self._deadline = None
+        self._keeps = False

@@ -15,13 +15,12 @@ from ollama_openai_proxy.errors import Draining, ProxyError, UpstreamError
 from ollama_openai_proxy.observe.pulse import Pulse
 from ollama_openai_proxy.serve.admission import Admission
 from ollama_openai_proxy.serve.recorder import told
-from ollama_openai_proxy.translate.events import note
+from ollama_openai_proxy.serve.relay import Relay
+from ollama_openai_proxy.serve.stepping import Steps, Watch
 from ollama_openai_proxy.translate.translator import Translator
 from ollama_openai_proxy.upstream.client import Upstream
-from ollama_openai_proxy.upstream.reply import MAX_READ, Reply
+from ollama_openai_proxy.upstream.reply import Reply
 
-# How long an answer that has its finish reason waits for a usage chunk that may never come.
-FINISH_GRACE = 2.0
 # How long, at the end of the process, a client may take to take the record that tells why its stream ends.
 LAST_WORDS = 2.0
 
@@ -70,17 +69,16 @@ class Exchange(Response):
         self._client_left = False
         self._started = False
         self._answered = False
-        self._finish_by: float | None = None
-        self._more = False  # to read, for a read brought as much as it can
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         task = asyncio.current_task()
         if task is None:
             raise RuntimeError("an exchange runs in a task")
+        self._task = task
         self._record = record = told(scope).record
-        watch = asyncio.create_task(self._watch(receive, task))
+        watch = Watch(receive, self._on_left)
         try:
-            self._leave = await self._admission.enter(scope)
+            self._leave = self._admission.enter_at_once() or await self._admission.enter(scope)
             await self._relay(self._tied_call(scope), send)
         except asyncio.CancelledError:
             if self._client_left:
@@ -101,7 +99,7 @@ class Exchange(Response):
                 await self._break_off(ProxyError("internal error"), send)
             raise
         finally:
-            watch.cancel()
+            watch.close()
             self._conclude()
 
     def _tied_call(self, scope: Scope) -> Call:
@@ -136,13 +134,11 @@ class Exchange(Response):
             self._on_end()
             self._on_end = None
 
-    async def _watch(self, receive: Receive, task: asyncio.Task[object]) -> None:
-        """Cancel the relay when the client leaves."""
-        while (await receive())["type"] != "http.disconnect":
-            pass
-        if not self._answered:  # servers say "disconnect" after the last byte, too
+    def _on_left(self) -> None:
+        """Cancel all when the client leaves."""
+        if not self._answered:  # servers say so after the last byte, too
             self._client_left = True
-            task.cancel()
+            self._task.cancel()
 
     def _elapsed(self) -> int:
         return time.perf_counter_ns() - self._record.started
@@ -156,8 +152,9 @@ class Exchange(Response):
         self._on_end = self._on_open()
         self._translator.open(reply.content_type, opened)
         reply.follow(self._translator.progress)
+        self._asgi_send = send
         try:
-            await self._stream(reply, send)
+            await Relay(reply, self._translator, self._put, self._record, self._pulse).run()
         except UpstreamError as error:
             self._upstream.watcher.ended(call, error)
             if not self._started:
@@ -165,61 +162,12 @@ class Exchange(Response):
             await self._break_off(error, send)
         else:
             self._upstream.watcher.ended(call, None)
-            await reply.drain()
+            reply.release()
 
-    async def _stream(self, reply: Reply, send: Send) -> None:
-        translator, record, begun = self._translator, self._record, False
-        elapsed = self._elapsed()
-        while True:
-            waiting = elapsed
-            try:
-                read = await self._read(reply)
-            finally:
-                elapsed = self._elapsed()
-                record.waited += elapsed - waiting
-            out = translator.feed(read, elapsed) if read else translator.close(elapsed)
-            del read  # the client may keep us waiting
-            if translator.begun and not begun:
-                begun = True
-                reply.begin()
-            done = translator.done
-            elapsed = self._elapsed()
-            if out or done:
-                waiting = elapsed
-                try:
-                    await self._send(send, out, last=done)
-                finally:
-                    elapsed = self._elapsed()
-                    record.waited += elapsed - waiting
-            if translator.failure:
-                raise translator.failure
-            if done:
-                return
-            if out and self._pulse.rest:
-                await asyncio.sleep(self._pulse.rest)
-                elapsed = self._elapsed()
-
-    async def _read(self, reply: Reply) -> bytes:
-        """Return the next bytes, b"" when no more come or none need be waited for."""
-        if self._more:
-            await asyncio.sleep(0)  # others have their turn
-        read = await self._next(reply)
-        self._more = len(read) == MAX_READ
-        return read
-
-    async def _next(self, reply: Reply) -> bytes:
-        if not self._translator.finishing:
-            return await reply.read()
-        loop = asyncio.get_running_loop()
-        if self._finish_by is None:
-            self._finish_by = loop.time() + FINISH_GRACE
-        try:
-            async with asyncio.timeout_at(self._finish_by):
-                return await reply.read()
-        except (TimeoutError, UpstreamError) as error:
-            if isinstance(error, UpstreamError):
-                note(self._record.odd, "truncated_after_finish")
-            return b""  # the answer was whole, only its trailing facts are missing
+    def _put(self, body: bytes, last: bool) -> Steps:
+        if self._started and not last:
+            return self._asgi_send({"type": "http.response.body", "body": body, "more_body": True})  # type: ignore[return-value]  # servers have coroutines
+        return self._send(self._asgi_send, body, last=last)
 
     async def _send(self, send: Send, body: bytes, *, last: bool) -> None:
         if not self._started:

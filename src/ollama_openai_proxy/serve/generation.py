@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from functools import partial
+from typing import Any
 
 from fastapi import Request, Response
 
@@ -118,10 +120,13 @@ class Generation(Handlers):
         if completion.raw:
             no_route = generation.no_insert(name) if "suffix" in body else generation.no_completions(name)
             path, rooted, body = plain.ask(body, profile)
-        without_usage = partial(spell, {key: body[key] for key in body if key != "stream_options"})
-        return Call(
-            path, spell(body), name, streamed, without_usage if streamed else None, rooted=rooted, no_route=no_route
-        )
+        without_usage = partial(_without_usage, spell, body) if streamed else None
+        return Call(path, spell(body), name, streamed, without_usage, rooted=rooted, no_route=no_route)
+
+
+def _without_usage(spell: Callable[[Mapping[str, Any]], bytes], body: Mapping[str, Any]) -> bytes:
+    """Return the body of a call that does not ask a stream for its usage."""
+    return spell({key: body[key] for key in body if key != "stream_options"})
 
 
 def _unloads(asked: Asked) -> bool:

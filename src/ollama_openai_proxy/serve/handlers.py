@@ -64,6 +64,9 @@ class Handlers:
         models = self.services.models
         record = record_of(http.scope)
         record.model = name
+        if known := models.found(name):
+            record.known_model = known.id
+            return known
         try:
             with record.waiting():
                 model = await models.find(name, asks=asks)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from http import HTTPStatus
 from typing import NamedTuple
+from urllib.parse import unquote
 
 import httptools
 
@@ -49,6 +51,7 @@ class Target(NamedTuple):
     host: bytes = b""
 
 
+@lru_cache(maxsize=32)
 def refusal_of_header(name: bytes, value: bytes) -> Refusal | None:
     """Return why a request with this decisive header is refused, None if it is not."""
     value = value.strip().lower()
@@ -101,6 +104,17 @@ def target_of(url: bytes) -> Target | None:
         b"%b?%b" % (path, parsed.query) if parsed.query else path,
         b"%b:%d" % (host, parsed.port) if parsed.port else host,
     )
+
+
+@lru_cache(maxsize=64)
+def parts_of(url: bytes) -> tuple[str, bytes, bytes]:
+    """Return a URL's path, the same as it was sent, and the query.
+
+    Raises HttpParserInvalidURLError if it is none.
+    """
+    parsed = httptools.parse_url(url)
+    path = parsed.path.decode("ascii")
+    return (unquote(path) if "%" in path else path), parsed.path, parsed.query or b""
 
 
 def with_host(headers: list[Header], host: bytes, version: str) -> bool:

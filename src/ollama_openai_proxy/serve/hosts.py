@@ -17,6 +17,7 @@ _PORT = re.compile(r":\d*$")
 _DOTLESS = re.compile(r"[\w-]+", re.ASCII)
 _MAX_TOLD = 100  # names: whoever sends made-up ones shall not fill the log
 _MAX_NAME = 100  # characters of one that are told
+_MAX_ASKED = 100  # headers that are known again
 _log = logging.getLogger(__name__)
 
 
@@ -37,13 +38,24 @@ class Hosts:
         self._below = tuple(name[1:] for name in names if name.startswith("*."))
         self._names = {"", "localhost", _name(socket.gethostname()), _name(bound), *names}
         self._told: set[str] = set()
+        self._asked: set[str] = set()  # headers that were allowed, and always will be
 
     def allows(self, host: str) -> bool:
         """Whether the Host header, with or without a port, is one to answer."""
+        if host in self._asked:
+            return True
         name = _name(host)
+        if not self._is_always_ours(name, address := address_of(host)):
+            return address is not None and self.loopback and _is_own(address)
+        if len(self._asked) < _MAX_ASKED and len(host) <= _MAX_NAME:
+            self._asked.add(host)
+        return True
+
+    def _is_always_ours(self, name: str, address: Address | None) -> bool:
+        """Whether it is one to answer, whatever addresses this machine has at the moment."""
         if self._any or name in self._names:
             return True
-        if address := address_of(host):
+        if address:
             return not self.loopback or _is_near(address)
         if name.endswith((*_LOCAL_SUFFIXES, *self._below)):
             return True
@@ -76,12 +88,10 @@ def _name(host: str) -> str:
 
 
 def _is_near(address: Address) -> bool:
-    """Whether the address is this machine's, or of a private network."""
+    """Whether the address means this machine, or is of a private network."""
     if address.is_loopback or address.is_unspecified:
         return True
-    if any(address in network for network in _PRIVATE if network.version == address.version):
-        return True
-    return _is_own(address)
+    return any(address in network for network in _PRIVATE if network.version == address.version)
 
 
 def _is_own(address: Address) -> bool:

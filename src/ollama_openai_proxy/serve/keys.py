@@ -7,16 +7,17 @@ import hmac
 from collections.abc import Callable, Iterable
 
 from starlette.responses import Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Scope
 
 from ollama_openai_proxy.errors import ProxyError, Unauthorised
+from ollama_openai_proxy.serve.guard import Guard
 from ollama_openai_proxy.serve.recorder import record_of
 
 # What orchestrators ask, who have no key. They are told yes or no.
 OPEN = frozenset({"/live", "/ready"})
 
 
-class KeyGuard:
+class KeyGuard(Guard):
     """Lets in who sends `Authorization: Bearer` with one of the keys.
 
     It keeps digests, which have one length and are compared in constant time: how long an answer takes tells nothing of
@@ -25,18 +26,17 @@ class KeyGuard:
     """
 
     def __init__(self, app: ASGIApp, *, keys: Iterable[str], render: Callable[[Scope, ProxyError], Response]) -> None:
-        self._app = app
+        super().__init__(app)
         self._digests = tuple(_digest(key.encode()) for key in keys)
         self._render = render
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"] not in OPEN:
+    def answering(self, scope: Scope) -> ASGIApp:
+        if scope["path"] not in OPEN:
             caller = self._caller(scope)
             if caller is None:
-                await self._refuse(scope, receive, send)
-                return
+                return self._refusal(scope)
             scope["caller"] = caller
-        await self._app(scope, receive, send)
+        return self.passed(scope)
 
     def _caller(self, scope: Scope) -> str | None:
         """Return a name for the key that the request has: none of what it holds."""
@@ -50,13 +50,13 @@ class KeyGuard:
         matches = [hmac.compare_digest(digest, known) for known in self._digests]  # all, whichever it is
         return f"key {matches.index(True)}" if any(matches) else None
 
-    async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def _refusal(self, scope: Scope) -> ASGIApp:
         error = Unauthorised()
         record = record_of(scope)
         record.outcome, record.error = error.outcome, type(error).__name__
         response = self._render(scope, error)
         response.headers["WWW-Authenticate"] = "Bearer"
-        await response(scope, receive, send)
+        return response
 
 
 def _digest(key: bytes) -> bytes:

@@ -4,50 +4,43 @@ from __future__ import annotations
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ollama_openai_proxy.serve.headers import values
+from ollama_openai_proxy.serve.guard import Guard
+from ollama_openai_proxy.serve.headers import header, values
 from ollama_openai_proxy.serve.hosts import Hosts, address_of
 from ollama_openai_proxy.serve.origins import Headers, Origins, is_same
 from ollama_openai_proxy.serve.recorder import record_of
 
 
-class OriginGuard:
+class OriginGuard(Guard):
     """Refuses what a web page from elsewhere, or a name rebound to this machine, must not reach."""
 
     def __init__(self, app: ASGIApp, *, origins: tuple[str, ...], hosts: Hosts) -> None:
-        self._app = app
+        super().__init__(app)
         self._origins = Origins(origins)
         self._hosts = hosts
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        hosts, origins = values(scope, b"host"), values(scope, b"origin")
+    def answering(self, scope: Scope) -> ASGIApp:
+        hosts = values(scope, b"host")
         if problem := _ambiguous(scope, hosts):
             if "told" in scope:
                 record_of(scope).outcome = "bad_request"
-            await _refuse(send, problem)
-            return
-        host, origin = hosts[0] if hosts else "", origins[0] if origins else ""
-        cors: Headers = []
-        if origin and not is_same(origin, host):
-            if not self._origins.allows(origin):
-                await _answer(send, 403)
-                return
-            if scope["method"] == "OPTIONS":
-                await _answer(send, 204, self._origins.preflight(origin))
-                return
-            cors = self._origins.headers(origin)
-        await self._check_host(scope, receive, _adding(send, cors) if cors else send, host)
+            return _refusing(problem)
+        host, origin = hosts[0] if hosts else "", header(scope, b"origin")
+        if not origin or is_same(origin, host):
+            return self._at_host(scope, host)
+        if not self._origins.allows(origin):
+            return _answering(403)
+        if scope["method"] == "OPTIONS":
+            return _answering(204, self._origins.preflight(origin))
+        return _adding(self._at_host(scope, host), self._origins.headers(origin))
 
-    async def _check_host(self, scope: Scope, receive: Receive, send: Send, host: str) -> None:
+    def _at_host(self, scope: Scope, host: str) -> ASGIApp:
         if not self._hosts.allows(host):
             self._hosts.tell(host)
-            await _answer(send, 403)
-        elif self._hosts.loopback and scope["method"] == "OPTIONS" and not address_of(host):
-            await _answer(send, 204)
-        else:
-            await self._app(scope, receive, send)
+            return _answering(403)
+        if scope["method"] == "OPTIONS" and self._hosts.loopback and not address_of(host):
+            return _answering(204)
+        return self.passed(scope)
 
 
 def _ambiguous(scope: Scope, hosts: list[str]) -> str:
@@ -57,24 +50,33 @@ def _ambiguous(scope: Scope, hosts: list[str]) -> str:
     return "" if hosts or scope.get("http_version") == "1.0" else "missing required Host header"
 
 
-def _adding(send: Send, headers: Headers) -> Send:
-    async def add(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            message["headers"] = [*message.get("headers", ()), *headers]
-        await send(message)
+def _adding(app: ASGIApp, headers: Headers) -> ASGIApp:
+    """Return the application with these headers in its answers."""
 
-    return add
+    async def adding(scope: Scope, receive: Receive, send: Send) -> None:
+        async def add(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message.get("headers", ()), *headers]
+            await send(message)
+
+        await app(scope, receive, add)
+
+    return adding
 
 
-async def _refuse(send: Send, problem: str) -> None:
-    """Answer as Go's server does before any handler is asked."""
+def _refusing(problem: str) -> ASGIApp:
+    """Return who answers as Go's server does before any handler is asked."""
     body = f"400 Bad Request: {problem}".encode()
-    headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", b"%d" % len(body))]
-    await send({"type": "http.response.start", "status": 400, "headers": [*headers, (b"connection", b"close")]})
-    await send({"type": "http.response.body", "body": body})
+    length = (b"content-length", b"%d" % len(body))
+    return _answering(400, [(b"content-type", b"text/plain; charset=utf-8"), length, (b"connection", b"close")], body)
 
 
-async def _answer(send: Send, status: int, headers: Headers | None = None) -> None:
-    length: Headers = [] if status == 204 else [(b"content-length", b"0")]
-    await send({"type": "http.response.start", "status": status, "headers": [*(headers or ()), *length]})
-    await send({"type": "http.response.body", "body": b""})
+def _answering(status: int, headers: Headers | None = None, body: bytes = b"") -> ASGIApp:
+    """Return who answers so."""
+    length: Headers = [] if status == 204 or body else [(b"content-length", b"0")]
+
+    async def answer(_scope: Scope, _receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": status, "headers": [*(headers or ()), *length]})
+        await send({"type": "http.response.body", "body": body})
+
+    return answer

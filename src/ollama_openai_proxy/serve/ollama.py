@@ -49,6 +49,11 @@ def on_error(http: Request, error: Exception) -> Response:
     return render(http.scope, error)
 
 
+async def on_mistake(http: Request, _error: Exception) -> Response:
+    """Render what nobody foresaw, and nothing of what it says."""
+    return render(http.scope, ProxyError("internal error"))
+
+
 def render(scope: Scope, error: ProxyError) -> Response:
     """Return an error in Ollama's words."""
     unread = isinstance(error, Busy | Unauthorised) and not record_of(scope).bytes_in

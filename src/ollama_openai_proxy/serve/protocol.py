@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, NoReturn
+import asyncio
+from typing import Any, NoReturn, cast
 
 import httptools
 from uvicorn.config import Config
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.server import ServerState
 
 from ollama_openai_proxy.serve import heads
-from ollama_openai_proxy.serve.connection import LINGER_SECONDS, Connection, Gate
+from ollama_openai_proxy.serve.connection import Connection, Gate
+from ollama_openai_proxy.serve.cycle import Cycle
 from ollama_openai_proxy.serve.heads import Refusal
 
 # How many requests are taken before the first of them is answered.
@@ -37,6 +40,7 @@ class ClientProtocol(Connection):
         super().__init__(gate, config, server_state, app_state, **loop)
         self.url = b""
         self.headers = []
+        self.cycle: Cycle = None  # type: ignore[assignment]  # none before the first request, as in uvicorn
         self._max_headers = gate.limits.headers
         self._refusal: Refusal | None = None  # why the parser was stopped
         self._in_head = True  # of a request, or between two
@@ -106,7 +110,9 @@ class ClientProtocol(Connection):
             raise _Stop
         if self._complete:
             self._seen = 1  # how much of it came with the end of the one before is not known, but that it began
-        super().on_message_begin()
+        self.url = b""
+        self.headers = []
+        self.expect_100_continue = False
 
     def on_url(self, url: bytes) -> None:
         self.url += url
@@ -143,18 +149,50 @@ class ClientProtocol(Connection):
         self._in_head = False
         self._body_size = self._chunks = 0
         self._disarm()
-        super().on_headers_complete()
-        if self._last:
-            self.cycle.keep_alive = False
-        # uvicorn stops reading for the sake of a request that has to wait, and would not see the client leave.
-        self.flow.resume_reading()
+        self._take(method.decode("ascii"), version)
+
+    def _take(self, method: str, version: str) -> None:
+        """Answer a request, after those that came before."""
+        path, raw_path, query = heads.parts_of(self.url)
+        scope = {
+            "type": "http",
+            "asgi": {"version": "3.0", "spec_version": "2.3"},
+            "http_version": version,
+            "server": self.server,
+            "client": self.client,
+            "scheme": self.scheme,
+            "method": method,
+            "root_path": "",
+            "path": path,
+            "raw_path": raw_path,
+            "query_string": query,
+            "headers": self.headers,
+            "state": self.app_state.copy(),
+        }
+        before = self.cycle
+        self.cycle = cycle = Cycle(
+            scope,
+            cast("asyncio.Transport", self._outlet),
+            self.flow,
+            self.server_state.default_headers,
+            self.on_response_complete,
+            logger=self.logger,
+            expect_100_continue=self.expect_100_continue,
+            keep_alive=version != "1.0" and not self._last,
+        )
+        if before is None or before.response_complete:
+            self._start_asgi_task(cycle, self.app)
+        else:
+            self.pipeline.appendleft((cycle, self.app))
 
     def on_chunk_header(self) -> None:
         self._chunks += 1
 
     def on_body(self, body: bytes) -> None:
         self._body_size += len(body)
-        super().on_body(body)
+        cycle = self.cycle
+        if not cycle.response_complete and cycle.hold(body) > HIGH_WATER_LIMIT:
+            self.flow.pause_reading()
 
     def on_message_complete(self) -> None:
         if self._plain_head:
@@ -164,9 +202,11 @@ class ClientProtocol(Connection):
         self._in_head = self._complete = True
         self._seen = 0
         self._chunked = False
-        super().on_message_complete()
+        cycle = self.cycle
+        if not cycle.response_complete:
+            cycle.more_body = False
+            cycle.message_event.set()
         if self._deadline is not None:  # that of a body which was still coming when its answer was sent
-            self._disarm()
             self._keep()
 
     def _measure(self, method: bytes) -> None:
@@ -209,7 +249,6 @@ class ClientProtocol(Connection):
             last.keep_alive = False
 
     def _on_late_head(self) -> None:
-        self._deadline = None
         if self._seen:
             self._refuse(heads.TOO_SLOW)
         else:  # it has asked nothing
@@ -218,11 +257,3 @@ class ClientProtocol(Connection):
 
     def _sends(self) -> bool:
         return not self._in_head
-
-    def on_response_complete(self) -> None:
-        if self._lingers:
-            self.server_state.total_requests += 1
-            return
-        super().on_response_complete()
-        if not self._in_head and not self._deaf and self.cycle.response_complete and not self.transport.is_closing():
-            self._deadline = self.loop.call_later(LINGER_SECONDS, self._close)  # the rest of its body may still come

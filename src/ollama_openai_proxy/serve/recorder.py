@@ -10,7 +10,7 @@ import asyncio
 import logging
 import re
 import secrets
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
 from starlette.responses import Response
@@ -47,7 +47,8 @@ def told(scope: Scope) -> Told:
 
 def record_of(scope: Scope) -> Record:
     """Return the record of the request."""
-    return told(scope).record
+    found: Told = scope["told"]
+    return found.record
 
 
 class Observers(NamedTuple):
@@ -81,7 +82,7 @@ class Recorder:
             return
         record = self._begin(scope)
         noting = self._noting(record, send)
-        if record.path in OPERATIONS:
+        if record.front == "operations":
             await self._answer(scope, receive, noting)
             if record.outcome == "auth":  # else keys could be tried there unseen
                 self._metrics.began()
@@ -105,34 +106,35 @@ class Recorder:
             self._end(record, scope, cut=cut)
 
     def _begin(self, scope: Scope) -> Record:
-        given = header(scope, b"x-request-id") or ""
-        record = Record(given if _SANE_ID.fullmatch(given) else secrets.token_hex(16))
-        record.method, record.path = scope["method"], scope["path"]
-        record.front = "operations" if record.path in OPERATIONS else "ollama"
-        trace = self._tracer.begin(record, joined(scope, b"traceparent"), joined(scope, b"tracestate"))
+        given, path = header(scope, b"x-request-id"), scope["path"]
+        known = given if given and _SANE_ID.fullmatch(given) else secrets.token_hex(16)
+        record = Record(known, scope["method"], path, "operations" if path in OPERATIONS else "ollama")
+        parent = joined(scope, b"traceparent")
+        trace = self._tracer.begin(record, parent, joined(scope, b"tracestate") if parent else None)
         record.trace_id = trace.trace_id
-
         scope["told"] = Told(record, trace, record.attempted)
         request_id.set(record.request_id)
         return record
 
     def _noting(self, record: Record, send: Send) -> Send:
-        own = (b"x-request-id", record.request_id.encode())
+        sent, counts = record.sent, record.method != "HEAD"
 
-        async def note(message: Message) -> None:
-            if message["type"] == "http.response.body":
-                record.sent(0 if record.method == "HEAD" else len(message.get("body", b"")))
-            else:
-                message["headers"] = headers = [*message.get("headers", ()), own]
-                if self._lifecycle.closes:
-                    headers.append((b"connection", b"close"))
-                if self._tell_added:
-                    headers.append((b"x-proxy-added-ms", b"%.3f" % (record.so_far() / 1e6)))
-            await send(message)
-            if message["type"] == "http.response.start":
-                record.status = message["status"]
+        def note(message: Message) -> Awaitable[None]:
+            if message["type"] != "http.response.body":
+                return self._start(record, message, send)
+            sent(len(message.get("body", b"")) if counts else 0)
+            return send(message)
 
         return note
+
+    async def _start(self, record: Record, message: Message, send: Send) -> None:
+        message["headers"] = headers = [*message.get("headers", ()), (b"x-request-id", record.request_id.encode())]
+        if self._lifecycle.closes:
+            headers.append((b"connection", b"close"))
+        if self._tell_added:
+            headers.append((b"x-proxy-added-ms", b"%.3f" % (record.so_far() / 1e6)))
+        await send(message)
+        record.status = message["status"]
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         record = record_of(scope)
@@ -158,7 +160,7 @@ class Recorder:
         route = scope.get("route")
         record.route = route.path if route else ""
         log_exchange(record)
-        if anomalies := {kind: count for kind, count in record.odd.items() if kind in ANOMALIES}:
+        if record.odd and (anomalies := {kind: count for kind, count in record.odd.items() if kind in ANOMALIES}):
             _log.info("the upstream's reply was odd", extra={"anomalies": anomalies})
         self._metrics.ended(record)
         if cut and record.outcome == Draining.outcome:  # not who was turned away before anything was asked

@@ -12,11 +12,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ollama_openai_proxy.errors import Busy
 from ollama_openai_proxy.serve.admission import NO_MEMORY, busy
+from ollama_openai_proxy.serve.headers import named
 
 COPIES = 4  # as it came, in parts and in one, as text, and as the backend gets it
 _SMALL = 256 * 1024  # bytes: what is no larger costs nothing to speak of
 _UNPACKED = 100  # times: packed text, at the most that is not made to do harm
-_HEADERS = frozenset({b"content-length", b"transfer-encoding", b"content-encoding"})
 
 
 class Room:
@@ -61,7 +61,7 @@ class Room:
 
     def _expected(self, scope: Scope) -> int:
         """Return how many bytes the body will have, unpacked: 0 if too few to look at, or so many that none is read."""
-        headers = {name: value for name, value in scope["headers"] if name in _HEADERS}
+        headers = named(scope)
         if b"transfer-encoding" in headers:
             return _SMALL
         length = int(headers.get(b"content-length", b"0"))

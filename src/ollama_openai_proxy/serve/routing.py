@@ -9,9 +9,10 @@ from urllib.parse import quote
 from fastapi import Request, Response
 from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute, Match
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Scope
 
 from ollama_openai_proxy.errors import ProxyError
+from ollama_openai_proxy.serve.guard import Guard
 from ollama_openai_proxy.serve.headers import header
 from ollama_openai_proxy.serve.recorder import OPERATIONS, record_of
 
@@ -22,7 +23,7 @@ _LOOP = "proxy loop: the base URL of the backend is that of an ollama-openai-pro
 _SAFE = "/%:@!$&'()*+,;=~?"
 
 
-class LoopGuard:
+class LoopGuard(Guard):
     """Ends calls for a backend that came here: then the base URL is that of this proxy, or of another one.
 
     It is outside of all other rules, for none of them would tell what is wrong. What clients and probes ask is not
@@ -31,23 +32,22 @@ class LoopGuard:
 
     def __init__(self, app: ASGIApp, *, agent: str, render: Callable[[Scope, ProxyError], Response]) -> None:
         """`agent`: what the User-Agent of proxies begins with."""
-        self._app = app
+        super().__init__(app)
         self._agent = agent
         self._render = render
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        app = self._app
-        if scope["type"] == "http" and not scope["path"].startswith("/api/") and self._is_own(scope):
-            record = record_of(scope)
-            record.outcome = "bad_request"
-            app = self._render(scope, ProxyError(_LOOP, status=508, outcome=record.outcome))
-        await app(scope, receive, send)
+    def answering(self, scope: Scope) -> ASGIApp:
+        if scope["path"].startswith("/api/") or not self._is_own(scope):
+            return self.passed(scope)
+        record = record_of(scope)
+        record.outcome = "bad_request"
+        return self._render(scope, ProxyError(_LOOP, status=508, outcome=record.outcome))
 
     def _is_own(self, scope: Scope) -> bool:
         return scope["path"] not in OPERATIONS and (header(scope, b"user-agent") or "").startswith(self._agent)
 
 
-class Redirects:
+class Redirects(Guard):
     """Sends those on who asked for another spelling of a path.
 
     Origins and hosts are not looked at before (contract 1.4), and need not be: all that is told is
@@ -56,18 +56,17 @@ class Redirects:
 
     def __init__(self, app: ASGIApp, *, routes: Sequence[BaseRoute]) -> None:
         """`routes`: where a slash at the end is one too many."""
-        self._app = app
+        super().__init__(app)
         self._routes = routes
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        found = self._elsewhere(scope) if scope["type"] == "http" else None
+    def answering(self, scope: Scope) -> ASGIApp:
+        found = self._elsewhere(scope)
         if found is None:
-            await self._app(scope, receive, send)
-            return
+            return self.passed(scope)
         status, path = found
         query = scope.get("query_string", b"")
         location = quote(path, _SAFE) + (f"?{quote(query, _SAFE)}" if query else "")
-        await Response(status_code=status, headers={"Location": location})(scope, receive, send)
+        return Response(status_code=status, headers={"Location": location})
 
     def _elsewhere(self, scope: Scope) -> tuple[int, bytes] | None:
         raw: bytes = scope.get("raw_path") or scope["path"].encode()

@@ -15,6 +15,8 @@ import msgspec
 Odd = dict[str, int]
 """How often a backend did what it should not, or sent what is skipped; by names that are not many."""
 
+_texts = msgspec.json.Decoder(str)
+
 NOTHING_ODD: Mapping[str, int] = MappingProxyType({})
 
 
@@ -28,6 +30,22 @@ class ThinkingDelta(msgspec.Struct, frozen=True, gc=False):
     """A piece of the model's reasoning; never empty."""
 
     text: str
+
+
+class Pieces(msgspec.Struct, frozen=True, gc=False):
+    """Pieces of the answer, or of the reasoning, that came at once: the same as a delta for each of them.
+
+    `json` has their texts as msgspec writes them, with a line feed between two of them, which no such string holds, and
+    `count` is how many they are.
+    """
+
+    json: bytes
+    count: int = 1
+    thinking: bool = False
+
+    def texts(self) -> list[str]:
+        """Return the pieces, none of them empty."""
+        return _texts.decode_lines(self.json)
 
 
 class ToolCallDelta(msgspec.Struct, frozen=True, gc=False):
@@ -58,13 +76,16 @@ class Usage(msgspec.Struct, frozen=True, gc=False):
     completion_ns: int | None = None
 
 
+NO_USAGE = Usage()
+
+
 class Finish(msgspec.Struct, frozen=True, gc=False):
     """The end, with the backend's finish reason (`stop`, `length`, `tool_calls`, ...)."""
 
     reason: str
 
 
-Event = TextDelta | ThinkingDelta | ToolCallDelta | Logprobs | Usage | Finish
+Event = TextDelta | ThinkingDelta | Pieces | ToolCallDelta | Logprobs | Usage | Finish
 
 
 def note(odd: Odd, what: str) -> None:
@@ -77,7 +98,7 @@ class Facts(NamedTuple):
     arrived, None if none came piece by piece. `events`: how many of a stream were read, `odd`: what was
     strange about them, and harmless unless the reply failed."""
 
-    usage: Usage = Usage()
+    usage: Usage = NO_USAGE
     finish_reason: str = ""
     first_token: int | None = None
     last_token: int | None = None

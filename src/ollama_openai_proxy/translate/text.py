@@ -11,7 +11,7 @@ _SEPARATORS = ((b"\xe2\x80\xa8", b"\\u2028"), (b"\xe2\x80\xa9", b"\\u2029"), (b"
 
 def escape_separators(json: bytes) -> bytes:
     """Return the JSON without raw U+0085, U+2028 and U+2029, which can only stand in strings."""
-    if b"\xe2\x80" in json or b"\xc2\x85" in json:
+    if not json.isascii():
         for raw, escaped in _SEPARATORS:
             json = json.replace(raw, escaped)
     return json

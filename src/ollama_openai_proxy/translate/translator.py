@@ -30,17 +30,13 @@ class Translator(Protocol):
     failure: UpstreamError | None
     begun: bool
     """Whether any of the answer has come; comments and roles are none of it."""
+    finishing: bool
+    """Whether only facts that some backends never send are awaited."""
+    done: bool
+    """Whether the client's reply is whole."""
 
     def progress(self) -> tuple[int, bool]:
         """Return how much has come, in events or in bytes, and whether part of an event is there."""
-
-    @property
-    def finishing(self) -> bool:
-        """Whether only facts that some backends never send are awaited."""
-
-    @property
-    def done(self) -> bool:
-        """Whether the client's reply is whole."""
 
     def open(self, content_type: str, elapsed: int) -> None:
         """The upstream was asked at `elapsed`, and answers with this content type."""
@@ -88,7 +84,7 @@ class ReplyTranslator:
         self.media_type = encoder.media_type
         self.streamed = encoder.streamed
         self.failure: UpstreamError | None = None
-        self.begun = False
+        self.begun = self.finishing = self.done = False
         self.failed = encoder.failed
         self._encoder = encoder
         self._decoder: Decoder | None = None
@@ -97,14 +93,6 @@ class ReplyTranslator:
 
     def progress(self) -> tuple[int, bool]:
         return self._decoder.progress() if self._decoder else (len(self._start), False)
-
-    @property
-    def finishing(self) -> bool:
-        return self._decoder is not None and self._decoder.finishing
-
-    @property
-    def done(self) -> bool:
-        return self._decoder is not None and self._decoder.ended and self.failure is None
 
     def open(self, content_type: str, elapsed: int) -> None:
         self._content_type = content_type
@@ -118,11 +106,13 @@ class ReplyTranslator:
                 if not tells(read):
                     return b""
                 self._decoder = decoder_for(self._content_type, read, self._secrets, self._max_event)
+                self._start = b""
             self._decoder.feed(read, events)
-            self.begun = self.begun or bool(events)
+            if events:
+                self.begun = True
         except UpstreamError as error:
             self.failure = error
-        return self._encode(events, elapsed) if events else b""
+        return self._encode(events, elapsed)
 
     def close(self, elapsed: int) -> bytes:
         events: list[Event] = []
@@ -146,10 +136,13 @@ class ReplyTranslator:
 
     def _encode(self, events: list[Event], elapsed: int) -> bytes:
         out: list[bytes] = []
-        try:
-            self._encoder.encode(events, elapsed, out)
-        except UpstreamError as error:
-            self.failure = error
+        if events:
+            try:
+                self._encoder.encode(events, elapsed, out)
+            except UpstreamError as error:
+                self.failure = error
+        if decoder := self._decoder:
+            self.finishing, self.done = decoder.finishing, decoder.ended and self.failure is None
         return out[0] if len(out) == 1 else b"".join(out)
 
 

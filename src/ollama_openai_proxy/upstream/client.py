@@ -7,8 +7,6 @@ import time
 from types import TracebackType
 from typing import Self
 
-import aiohttp
-
 from ollama_openai_proxy.call import BreakerState, Call, Unwatched, Watcher
 from ollama_openai_proxy.deadlines import Deadlines, Timeouts
 from ollama_openai_proxy.errors import (
@@ -24,8 +22,11 @@ from ollama_openai_proxy.limits import UpstreamLimits
 from ollama_openai_proxy.translate.openai import retry_after
 from ollama_openai_proxy.translate.openai.errors import decode_error
 from ollama_openai_proxy.upstream.breaker import Breaker
+from ollama_openai_proxy.upstream.dial import Dialer
+from ollama_openai_proxy.upstream.egress import Egress
 from ollama_openai_proxy.upstream.errors import INVALID, TRANSPORT
-from ollama_openai_proxy.upstream.reply import Reply, reader
+from ollama_openai_proxy.upstream.heads import Head
+from ollama_openai_proxy.upstream.reply import Reply
 from ollama_openai_proxy.upstream.resolver import Lookup, ask_system
 from ollama_openai_proxy.upstream.retries import LONGEST_WAIT, PATIENT, pause
 from ollama_openai_proxy.upstream.sender import Sender
@@ -49,8 +50,9 @@ class Upstream:
         user_agent: str,
         watcher: Watcher | None = None,
         lookup: Lookup = ask_system,
+        egress: Egress | None = None,
     ) -> None:
-        """`lookup` finds the addresses of the backend's name."""
+        """`lookup` finds the addresses of the backend's name; `egress`: the proxy that leads there, if one does."""
         self._limits = limits = limits or UpstreamLimits()
         self.watcher = watcher = watcher or Unwatched()
         self.secrets = (api_key,) if api_key else ()
@@ -66,11 +68,16 @@ class Upstream:
         self._prober: asyncio.Task[None] | None = None
         connected = self._breaker.connected
         self._sender = Sender(
-            base_url, headers, timeouts.connect, limits, watcher, lookup=lookup, on_connected=connected
+            base_url,
+            headers,
+            timeouts.connect,
+            limits,
+            watcher,
+            dialer=Dialer(base_url, lookup, egress),
+            on_connected=connected,
         )
 
     async def __aenter__(self) -> Self:
-        await self._sender.open()
         return self
 
     async def __aexit__(
@@ -105,20 +112,21 @@ class Upstream:
         self._sender.count()
         repeats = 0
         while True:
-            response = await self._reach(call, deadlines)
+            reply = await self._reach(call, deadlines)
             try:
-                await self._check(response, call)
-                break
+                await self._check(reply, call)
+                reply.unpack()
             except UpstreamRefused:
-                response.close()
-                if not await self._is_again(response, repeats, deadlines):
+                reply.close()
+                if not await self._is_again(reply, repeats, deadlines):
                     raise
             except BaseException:
-                response.close()
+                reply.close()
                 raise
+            else:
+                return reply
             repeats += 1
             self.watcher.retried("status")
-        return Reply(response, deadlines, max(self._limits.reply.whole, call.max_reply))
 
     async def fetch(self, call: Call, limit: int, seconds: float) -> bytes:
         """Return the whole body of the reply to a call. Raises ProxyError.
@@ -149,12 +157,12 @@ class Upstream:
         self.watcher.ended(call, None)
         return bytes(body)
 
-    async def _reach(self, call: Call, deadlines: Deadlines) -> aiohttp.ClientResponse:
+    async def _reach(self, call: Call, deadlines: Deadlines) -> Reply:
         """Send the call unless the breaker is open, and tell it how that went."""
         breaker, light = self._breaker, not call.body
         tried = False if light else breaker.enter()
         try:
-            response = await self._sender.send(call, deadlines)
+            reply = await self._sender.send(call, deadlines)
         except UpstreamError as error:
             if error.outcome in TRANSPORT:
                 breaker.failed(tried=tried, connected=error.outcome == "up_reset", light=light)
@@ -165,16 +173,16 @@ class Upstream:
             breaker.left(tried=tried)
             raise
         breaker.succeeded(light=light)
-        return response
+        return reply
 
-    async def _is_again(self, response: aiohttp.ClientResponse, repeats: int, deadlines: Deadlines) -> bool:
+    async def _is_again(self, reply: Reply, repeats: int, deadlines: Deadlines) -> bool:
         """Whether to send the call again after this answer; wait for as long as it asks for, if it is not too long."""
-        if response.status not in PATIENT or repeats >= self._limits.retry.status:
+        head = reply.head
+        if head is None or head.status not in PATIENT or repeats >= self._limits.retry.status:
             return False
-        asked = retry_after.seconds(response.headers, time.time())
+        asked = retry_after.seconds(head.headers, time.time())
         wait = pause(repeats) if asked is None else asked + pause(0)
-        by = deadlines.first_byte().when()
-        if wait > LONGEST_WAIT or (by is not None and asyncio.get_running_loop().time() + wait >= by):
+        if wait > LONGEST_WAIT or asyncio.get_running_loop().time() + wait >= deadlines.first_byte_by():
             return False
         if not self._sender.may_repeat():
             return False
@@ -195,30 +203,30 @@ class Upstream:
                 return
             self._breaker.failed(light=True)
 
-    async def _check(self, response: aiohttp.ClientResponse, call: Call) -> None:
-        status = response.status
-        if status >= 400:
-            raise await self._refusal(response, call)
-        if 300 <= status < 400 and status != 304:
+    async def _check(self, reply: Reply, call: Call) -> None:
+        head = await reply.begun()
+        if head.status >= 400:
+            raise await self._refusal(reply, head, call)
+        if 300 <= head.status < 400 and head.status != 304:
             raise UpstreamBroken("the upstream redirected; check its base URL")
-        if status < 200:
+        if head.status < 200:
             raise UpstreamBroken(INVALID)
 
-    async def _refusal(self, response: aiohttp.ClientResponse, call: Call) -> ProxyError:
+    async def _refusal(self, reply: Reply, head: Head, call: Call) -> ProxyError:
         body, limits = bytearray(), self._limits.reply
         try:
+            reply.unpack()
             async with asyncio.timeout(limits.error_seconds):
-                read_any = reader(response, response.content.readany)
-                while len(body) < limits.error and (read := await read_any()):
+                while len(body) < limits.error and (read := await reply.read()):
                     body += read
-        except (aiohttp.ClientError, UpstreamError, TimeoutError):
+        except (UpstreamError, TimeoutError):
             pass  # the status says enough
         return decode_error(
-            response.status,
+            head.status,
             bytes(body[: limits.error]),
             model=call.model,
             no_route=call.no_route,
             too_long=call.too_long,
-            retry_after=retry_after.seconds(response.headers, time.time()),
+            retry_after=retry_after.seconds(head.headers, time.time()),
             secrets=self.secrets,
         )

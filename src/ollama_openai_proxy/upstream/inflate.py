@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import zlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
 from ollama_openai_proxy.errors import UpstreamBroken
 from ollama_openai_proxy.translate.openai.completion import TRUNCATED
@@ -29,16 +28,13 @@ def is_packed(encoding: str) -> bool:
 
 
 class Inflated:
-    """Reads what another reader reads, unpacked: gzip, also in several members, and deflate with or without header.
+    """Unpacks what comes: gzip, also in several members, and deflate with or without header.
 
     What is there is handed on at once, at most 64 KiB at a time. What unpacks to more than 100 times its size
     is no answer.
     """
 
-    def __init__(self, source: Callable[[], Awaitable[bytes]], again: Callable[[], None], encoding: str) -> None:
-        """`again` is called before each further read of `source` that one read of the unpacked bytes takes."""
-        self._source = source
-        self._again = again
+    def __init__(self, encoding: str) -> None:
         self._bare = encoding == "deflate"  # may have no header
         self._inflate: zlib._Decompress | None = None
         self._packed = b""
@@ -48,28 +44,25 @@ class Inflated:
         self._taken = 0
         self._given = 0
 
-    async def read(self) -> bytes:
-        """Return the next bytes, b"" at the end. Raises UpstreamError."""
-        if self._more():
-            await asyncio.sleep(0)  # there may be much of it, and others want their turn
+    def take(self, source: Callable[[], bytes]) -> bytes:
+        """Return the next bytes, b"" if `source`, which gives packed ones, has none now. Raises UpstreamBroken."""
         while True:
             if not self._more():
-                self._packed, self._at = await self._source(), 0
+                self._packed, self._at = source(), 0
                 self._taken += len(self._packed)
                 if not self._packed:
-                    return self._end()
+                    return b""
             if piece := self._unpack():
                 return piece
-            self._again()
+
+    def end(self) -> None:
+        """Tell that no more comes. Raises UpstreamBroken if it was cut."""
+        if self._inflate and not self._inflate.eof:
+            raise UpstreamBroken(TRUNCATED, outcome="up_truncated")
 
     def _more(self) -> bool:
         """Tell whether more may come of what was read."""
         return self._full or self._at < len(self._packed)
-
-    def _end(self) -> bytes:
-        if self._inflate and not self._inflate.eof:
-            raise UpstreamBroken(TRUNCATED, outcome="up_truncated")
-        return b""
 
     def _unpack(self) -> bytes:
         pieces: list[bytes] = []

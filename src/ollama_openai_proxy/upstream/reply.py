@@ -3,65 +3,134 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from functools import partial
-
-import aiohttp
+from collections.abc import Callable
 
 from ollama_openai_proxy.deadlines import Deadlines, Progress
 from ollama_openai_proxy.errors import UpstreamBroken, UpstreamError
-from ollama_openai_proxy.upstream.errors import translated
+from ollama_openai_proxy.upstream.connection import Connection
+from ollama_openai_proxy.upstream.heads import Head
 from ollama_openai_proxy.upstream.inflate import Inflated, is_packed
 
-Read = Callable[[], Awaitable[bytes]]
-
 TOO_LARGE = "the upstream's response is too large"
-# The most bytes of one read. Of tiny events they are 20 ms of work.
+# The most bytes that are taken at once. Of tiny events they are 20 ms of work.
 MAX_READ = 64 * 1024
+# While more than so much is there that nobody takes, no more is read from the connection.
+_HOLDS = 16 * 1024
 _DRAIN_SECONDS = 0.5
 
 
-def reader(response: aiohttp.ClientResponse, read: Read, again: Callable[[], None] = lambda: None) -> Read:
-    """Return what reads the body by `read`, and unpacks it if it is packed. Raises UpstreamBroken if it can't.
-
-    `again` is called before each further read that one read takes.
-    """
-    encoding = ", ".join(response.headers.getall("Content-Encoding", ())).strip().lower()
-    return Inflated(read, again, encoding).read if is_packed(encoding) else read
-
-
 class Reply:
-    """The backend's answer to a call: its status was 2xx, its body is still to come."""
+    """The answer to a request: its head, then its body, which is taken as it comes.
 
-    def __init__(self, response: aiohttp.ClientResponse, deadlines: Deadlines, limit: int) -> None:
-        """`limit`: the most bytes that are read of it. Raises UpstreamBroken for an encoding that can't be read."""
-        self.content_type = response.headers.get("Content-Type", "")
-        self._response = response
+    Whoever reads it either waits (`read`), or is called when something has come (`listen`) and takes it (`take`).
+    """
+
+    def __init__(self, connection: Connection, deadlines: Deadlines, limit: int) -> None:
+        """`limit`: the most bytes that are taken of the body, when it is unpacked."""
+        self.head: Head | None = None
+        self.pieces: list[bytes] = []
+        self.whole = False
+        """Whether all of the body has come, be it taken or not."""
+        self.unheard = False
+        """Whether the connection ended before a byte of the reply had come."""
+        self._connection = connection
         self._deadlines = deadlines
         self._left = limit
-        self._read_any: Read = partial(response.content.read, MAX_READ)
-        if "Content-Encoding" in response.headers:
-            try:
-                self._read_any = reader(response, self._read_packed, deadlines.wait)
-            except UpstreamBroken:
-                response.close()
-                raise
-        self._failure: UpstreamError | None = None
+        self._inflated: Inflated | None = None
+        self.failure: UpstreamError | None = None
+        """Why no more comes, if not because it is whole."""
+        self.arrived: Callable[[], None] = self._wake_up
+        """The connection calls it when something has come: bytes of the body, its end, or that there is none."""
+        self._wake: asyncio.Future[None] | None = None
+        self._paused = False
+        self._released = False
         deadlines.watch(self._fail)
 
-    async def read(self) -> bytes:
-        """Return the next bytes, at most MAX_READ, b"" at the end. Raises UpstreamError, after what came before."""
-        self._deadlines.wait()
-        try:
-            read = await self._read_any()
-        except aiohttp.ClientError as error:
-            read = self._rest(error)
-        finally:
-            self._deadlines.stop_waiting()
-        self._left -= len(read)
+    async def begun(self) -> Head:
+        """Return the head, as soon as it is there. Raises UpstreamError."""
+        while self.head is None:
+            if self.failure is not None:
+                raise self.failure
+            await self._something()
+        return self.head
+
+    def unpack(self) -> None:
+        """Let the body be unpacked, if it is packed. Raises UpstreamBroken if it can't be."""
+        if self.head is not None and self.head.encoding and is_packed(self.head.encoding):
+            self._inflated = Inflated(self.head.encoding)
+
+    @property
+    def content_type(self) -> str:
+        return self.head.content_type if self.head else ""
+
+    # What the connection tells.
+
+    def began(self, head: Head) -> None:
+        self.head = head
+
+    def ended(self) -> None:
+        self.whole = True
+
+    def lost(self, error: UpstreamError, *, heard: bool) -> None:
+        self.failure, self.unheard = error, not heard
+
+    def _wake_up(self) -> None:
+        if self._wake is not None and not self._wake.done():
+            self._wake.set_result(None)
+        if self.pieces and not self._paused and sum(map(len, self.pieces)) > _HOLDS:
+            self._pause()
+
+    # The body.
+
+    def take(self) -> bytes:
+        """Return the next of what has come, at most MAX_READ bytes; b"" if nothing is there, and none comes if it
+        is `whole`. Raises UpstreamError, after what came before it."""
+        pieces = self.pieces
+        if len(pieces) == 1 and len(pieces[0]) <= MAX_READ and self._inflated is None and not self._paused:
+            data = pieces.pop()  # as it is most of the time
+        elif not (data := self._raw() if self._inflated is None else self._inflated.take(self._raw)):
+            self._check_end()
+            return data
+        self._deadlines.came()
+        self._left -= len(data)
         if self._left < 0:
             raise UpstreamBroken(TOO_LARGE, outcome="too_large")
-        return read
+        return data
+
+    def _check_end(self) -> None:
+        """Raise what there is to raise when nothing is left."""
+        if self.failure is not None:
+            raise self.failure
+        if self.whole and self._inflated is not None:
+            self._inflated.end()
+
+    def listen(self, listener: Callable[[], None]) -> None:
+        """Call `listener` each time that something has come: bytes, the end, or a failure.
+
+        It takes all, or calls `hold`: what it leaves is not limited.
+        """
+        self.arrived = listener
+        self._deadlines.wait()
+
+    def hold(self) -> None:
+        """Read no more for now: the client has yet to take what there was, and the time is the client's."""
+        self._deadlines.stop_waiting()
+        self._pause()
+
+    def go_on(self) -> None:
+        """Read again."""
+        self._deadlines.wait()
+        self._resume()
+
+    async def read(self) -> bytes:
+        """Return the next bytes, at most MAX_READ, b"" at the end. Raises UpstreamError, after what came before it."""
+        self._deadlines.wait()
+        try:
+            while not (data := self.take()) and not self.whole:
+                await self._something()
+        finally:
+            self._deadlines.stop_waiting()
+        return data
 
     def begin(self) -> None:
         """Tell that the answer has begun. Until then `first_byte` limits, whatever else was read."""
@@ -71,36 +140,62 @@ class Reply:
         """Let the reply fail, too, when bytes come but `progress` tells of none."""
         self._deadlines.follow(progress)
 
-    async def drain(self) -> None:
-        """Read what trails after the answer, briefly, so that the connection can be used again."""
-        try:
-            async with asyncio.timeout(_DRAIN_SECONDS):
-                while await self._read_any():
-                    pass
-        except (aiohttp.ClientError, UpstreamError, TimeoutError):
-            self.close()
+    def release(self) -> None:
+        """Let go of it after the answer: what trails is dropped, for a moment, so that the connection may be kept."""
+        self._deadlines.stop()
+        self._released = True
+        self.pieces.clear()
+        self.arrived = self.pieces.clear
+        if not self.whole and self.failure is None:
+            self._resume()
+            self._connection.abort_in(_DRAIN_SECONDS)
 
     def close(self) -> None:
-        """Let go: at once, and of the connection too unless the body was read to its end."""
+        """Let go: at once, and of the connection too unless the body has come to its end, or it was released."""
+        if self._released:
+            return
         self._deadlines.stop()
-        self._response.close()
+        self.arrived = _nothing  # else it holds on to itself
+        if not self.whole:
+            self._connection.abort()
 
-    async def _read_packed(self) -> bytes:
+    def _raw(self) -> bytes:
+        pieces = self.pieces
+        if not pieces:
+            return b""
+        data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        pieces.clear()
+        if len(data) > MAX_READ:
+            pieces.append(data[MAX_READ:])
+            return data[:MAX_READ]
+        if self._paused:
+            self._resume()
+        return data
+
+    async def _something(self) -> None:
+        """Wait until something has come."""
+        self._wake = asyncio.get_running_loop().create_future()
         try:
-            return await self._response.content.read(MAX_READ)
-        except aiohttp.ClientError as error:
-            return self._rest(error)
+            await self._wake
+        finally:
+            self._wake = None
 
-    def _rest(self, error: aiohttp.ClientError) -> bytes:
-        """Return what had come before the error, which aiohttp would drop with it; then raise the error."""
-        content = self._response.content
-        content.set_exception(None)  # type: ignore[arg-type]  # its reader of what is there refuses while there is one
-        rest = content.read_nowait(MAX_READ)
-        content.set_exception(error)
-        if not rest and not content.is_eof():
-            raise self._failure or translated(error) from None
-        return rest
+    def _pause(self) -> None:
+        self._paused = True
+        if not self.whole:
+            self._connection.pause()
+
+    def _resume(self) -> None:
+        self._paused = False
+        if not self.whole:
+            self._connection.resume()
 
     def _fail(self, failure: UpstreamError) -> None:
-        self._failure = failure
-        self._response.close()  # wakes the reader
+        if not self.whole:
+            self.failure = failure
+            self._connection.abort()
+            self.arrived()
+
+
+def _nothing() -> None:
+    pass

@@ -12,8 +12,6 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
-from aiohttp.abc import AbstractResolver, ResolveResult
-
 from ollama_openai_proxy.errors import UpstreamUnreachable
 
 _FRESH_SECONDS = 5.0
@@ -43,7 +41,7 @@ async def ask_system(host: str, port: int) -> list[str]:
     return [str(address[0]) for *_, address in found]
 
 
-class Resolver(AbstractResolver):
+class Resolver:
     """Answers from what it was told in the last seconds, and asks when that is too old.
 
     Addresses that are none of a backend are left out: a name is not to lead to the metadata of a cloud's machine. Who
@@ -62,9 +60,7 @@ class Resolver(AbstractResolver):
         """Whether a lookup is under way, of whichever name."""
         return bool(self._running)
 
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
-    ) -> list[ResolveResult]:
+    async def addresses(self, host: str, port: int) -> list[str]:
         """Return the addresses, each time beginning with another. Raises OSError, and UpstreamUnreachable when none
         may be connected to."""
         found = await self._find(host, port)
@@ -72,17 +68,7 @@ class Resolver(AbstractResolver):
         if not allowed:
             raise UpstreamUnreachable("the upstream's address is not allowed")
         found.append(found.pop(0))
-        return [
-            ResolveResult(
-                hostname=host,
-                host=address,
-                port=port,
-                family=socket.AF_INET6 if ":" in address else socket.AF_INET,
-                proto=0,
-                flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV,
-            )
-            for address in allowed
-        ]
+        return allowed
 
     async def close(self) -> None:
         """Wait for nobody."""

@@ -15,8 +15,9 @@ _ANY = ("", "")
 def check_arguments(messages: list[Message] | None) -> None:
     """Raise InvalidRequest for arguments that are no object: Ollama's decoder does not take them."""
     for message in messages or ():
-        for call in message.tool_calls or ():
-            arguments_of(call)
+        if message.tool_calls:
+            for call in message.tool_calls:
+                arguments_of(call)
 
 
 def arguments_of(call: ToolCall) -> str:

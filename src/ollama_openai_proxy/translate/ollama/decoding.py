@@ -48,9 +48,13 @@ class Body(Generic[Request]):
             raise InvalidRequest("exceeded max depth") from None
 
     def _decoded(self, body: bytes) -> Request:
-        with suppress(msgspec.DecodeError, UnicodeDecodeError):
+        try:
             # `Raw` parts are not looked into: that they are UTF-8 is checked here.
             return self._read(body if body.isascii() else body.decode())
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return self._oddly_decoded(body)
+
+    def _oddly_decoded(self, body: bytes) -> Request:
         with suppress(msgspec.DecodeError, UnicodeDecodeError):
             if known := self._known(body):
                 return self._read(known)

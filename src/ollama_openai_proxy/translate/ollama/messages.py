@@ -11,6 +11,7 @@ from ollama_openai_proxy.translate.ollama.wire import Message, ToolCall
 
 # `developer` is OpenAI's, `control` is Granite's way of asking for thought.
 _USUAL = frozenset({"system", "user", "assistant", "tool", "developer", "control"})
+_TALKS = _USUAL - {"tool"}
 _OPEN = "<think>"
 _CLOSE = "</think>"
 
@@ -22,12 +23,24 @@ def conversation(messages: list[Message], *, strip_thoughts: bool = False) -> li
     words of those that want it, and leaves it out for the others. `strip_thoughts`: leave out what stands between think
     tags in the assistant's turns before the last of the user's, as Ollama does for some models (contract 5.8).
     """
+    if plain := None if strip_thoughts else _plain(messages):
+        return plain
     history = _History(messages)
     last = _last_question(messages) if strip_thoughts else 0
     for at, message in enumerate(messages):
         history.add(message, strip_thoughts=at < last)
     history.answer_open_calls()
     return history.messages
+
+
+def _plain(messages: list[Message]) -> list[dict[str, Any]] | None:
+    """Return the messages where each is but a role and a text, as in most conversations."""
+    plain: list[dict[str, Any]] = []
+    for message in messages:
+        if message.role not in _TALKS or message.images or message.tool_calls or message.thinking:
+            return None
+        plain.append({"role": message.role, "content": message.content or ""})
+    return plain
 
 
 def user_message(text: str, images: list[str | None] | None) -> dict[str, Any]:

@@ -8,13 +8,13 @@ Counts are the backend's or left out. Durations are the backend's where it measu
 
 from __future__ import annotations
 
-import msgspec
-
 from ollama_openai_proxy.translate.events import Usage
 
 
 class Stopwatch:
     """Nanoseconds since the request arrived."""
+
+    __slots__ = ("first", "last", "opened")
 
     def __init__(self) -> None:
         self.opened = 0
@@ -32,13 +32,11 @@ class Stopwatch:
         first = self.first
         if first is None or first == elapsed:
             first = self.opened
-        fields = {
-            "total_duration": max(elapsed, 1),
-            "load_duration": max(self.opened, 1),
-            "prompt_eval_count": usage.prompt_tokens,
-            "prompt_eval_duration": usage.prompt_ns or max(first - self.opened, 1),
-            "eval_count": usage.completion_tokens,
-            "eval_duration": usage.completion_ns or max(elapsed - first, 1),
-        }
-        known = {key: value for key, value in fields.items() if value}
-        return b"," + msgspec.json.encode(known)[1:-1]
+        return b',"total_duration":%d,"load_duration":%d%b,"prompt_eval_duration":%d%b,"eval_duration":%d' % (
+            max(elapsed, 1),
+            max(self.opened, 1),
+            b',"prompt_eval_count":%d' % usage.prompt_tokens if usage.prompt_tokens else b"",
+            usage.prompt_ns or max(first - self.opened, 1),
+            b',"eval_count":%d' % usage.completion_tokens if usage.completion_tokens else b"",
+            usage.completion_ns or max(elapsed - first, 1),
+        )

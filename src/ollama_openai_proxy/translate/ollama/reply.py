@@ -12,10 +12,13 @@ from typing import Any, NamedTuple
 import msgspec
 
 from ollama_openai_proxy.translate.events import (
+    NO_USAGE,
+    NOTHING_ODD,
     Event,
     Facts,
     Finish,
     Logprobs,
+    Pieces,
     TextDelta,
     ThinkingDelta,
     ToolCallDelta,
@@ -24,7 +27,7 @@ from ollama_openai_proxy.translate.events import (
 from ollama_openai_proxy.translate.ollama.context import Conversation
 from ollama_openai_proxy.translate.ollama.errors import error_record
 from ollama_openai_proxy.translate.ollama.metrics import Stopwatch
-from ollama_openai_proxy.translate.ollama.times import timestamp
+from ollama_openai_proxy.translate.ollama.times import date, timestamp
 from ollama_openai_proxy.translate.ollama.toolcalls import ToolCallCollector
 from ollama_openai_proxy.translate.text import escape_separators
 
@@ -32,6 +35,8 @@ NDJSON = "application/x-ndjson"
 JSON = "application/json; charset=utf-8"
 # Ollama's Go client takes lines of 8 MB; a character may become twelve bytes.
 _MAX_PIECE = 64 * 1024
+_SECOND = 10**9  # nanoseconds
+_NEVER = 2**63
 # Entries of log probabilities in a line: with 20 alternatives each they are half a megabyte.
 _MAX_ENTRIES = 256
 
@@ -94,11 +99,15 @@ class ReplyEncoder:
         self._reply = reply
         self._head = b'{"model":' + _encode(reply.model) + b',"created_at":"'
         self._watch = Stopwatch()
+        self._second = _NEVER  # when the second began that `_dated` is of, after the request arrived
+        self._dated = b""  # the beginning of a line, up to the point behind its second
+        self._stamp = b""  # the beginning of a line, up to the `Z`
+        self._before = b'Z",' + reply.shape.before
         self._after = reply.shape.after + b',"done":false}\n'
-        self._dated = self._before = b""
-        self._usage = Usage()
+        self._conversation: Conversation | None = None
+        self._usage = NO_USAGE
         self._reason = ""
-        self._calls = ToolCallCollector(reply.arrived)
+        self._calls: ToolCallCollector | None = None  # most replies have none
         self._logprobs: list[dict[str, Any]] = []
         self._text: list[str] = []  # of a reply that is not streamed
         self._thinking: list[str] = []
@@ -108,27 +117,38 @@ class ReplyEncoder:
 
     def encode(self, events: list[Event], elapsed: int, out: list[bytes]) -> None:
         """Append the bytes of `events`. Raises UpstreamBroken for tool calls that are none."""
-        self._now(elapsed)
+        self._date(elapsed)
         lines: list[bytes] = []
         try:
             for event in events:
-                if type(event) is TextDelta:
+                if isinstance(event, Pieces):
+                    self._watch.token(elapsed)
+                    self._add_pieces(event, lines)
+                elif isinstance(event, TextDelta):
                     self._watch.token(elapsed)
                     self._add_text(event.text, lines)
+                elif isinstance(event, Finish):
+                    self._finish(event, elapsed, lines)
                 else:
                     self._other(event, elapsed, lines)
         finally:
             if lines:
-                out.append(escape_separators(b"".join(lines)))
+                written = lines[0] if len(lines) == 1 else b"".join(lines)
+                out.append(written if written.isascii() else escape_separators(written))
+
+    def _date(self, elapsed: int) -> None:
+        """Date what is written next. Within the same second that takes no more than its digits."""
+        since = elapsed - self._second
+        if not 0 <= since < _SECOND:
+            seconds, since = divmod(self._reply.arrived + elapsed, _SECOND)
+            self._second = elapsed - since
+            self._dated = self._head + date(seconds).encode() + b"."
+        stamp = self._dated + _encode(since).zfill(9)
+        self._stamp = stamp if since % 10 else stamp.rstrip(b"0").rstrip(b".")
 
     def facts(self) -> Facts:
-        return Facts(self._usage, self._reason, self._watch.first, self._watch.last, odd=self._calls.odd)
-
-    def _now(self, elapsed: int) -> None:
-        """Date what is written next."""
-        stamp = timestamp(self._reply.arrived + elapsed).encode()
-        self._dated = b"".join((self._head, stamp, b'",'))
-        self._before = self._dated + self._reply.shape.before
+        odd = self._calls.odd if self._calls else NOTHING_ODD
+        return Facts(self._usage, self._reason, self._watch.first, self._watch.last, odd=odd)
 
     def _other(self, event: Event, elapsed: int, out: list[bytes]) -> None:
         match event:
@@ -137,19 +157,32 @@ class ReplyEncoder:
                 self._add_thinking(event.text, out)
             case ToolCallDelta():
                 self._watch.token(elapsed)
+                self._calls = self._calls or ToolCallCollector(self._reply.arrived)
                 self._calls.add(event)
             case Logprobs() if self._reply.top_logprobs is not None:
                 self._logprobs += _logprobs(event, self._reply.top_logprobs)
             case Usage():
                 self._usage = event
-            case Finish():
-                self._finish(event, elapsed, out)
+
+    def _add_pieces(self, pieces: Pieces, out: list[bytes]) -> None:
+        json, thinking = pieces.json, pieces.thinking
+        if self._logprobs or len(json) > _MAX_PIECE or not self.streamed or (thinking and self._reply.hide_thinking):
+            add = self._add_thinking if thinking else self._add_text
+            for text in pieces.texts():
+                add(text, out)
+            return
+        if self._conversation and not thinking:
+            self._conversation.add("".join(pieces.texts()))
+        before = self._before + b'"","thinking":' if thinking else self._before
+        if pieces.count > 1:
+            json = json.replace(b"\n", b"".join((self._after, self._stamp, before)))
+        out.append(b"".join((self._stamp, before, json, self._after)))
 
     def _add_text(self, text: str, out: list[bytes]) -> None:
         if not self.streamed:
             self._text.append(text)
         elif len(text) <= _MAX_PIECE and not self._logprobs:
-            out.append(b"".join((self._before, _encode(text), self._after)))
+            out.append(b"".join((self._stamp, self._before, _encode(text), self._after)))
         else:
             out.extend(self._line(_encode(piece)) for piece in _pieces(text))
             self._tell_logprobs(out)
@@ -164,7 +197,7 @@ class ReplyEncoder:
             self._tell_logprobs(out)
 
     def _finish(self, finish: Finish, elapsed: int, out: list[bytes]) -> None:
-        calls = self._calls.finish()
+        calls = self._calls.finish() if self._calls else b""
         self._reason = finish.reason
         reason = b',"done_reason":"length"' if finish.reason.lower() in _LENGTH else b',"done_reason":"stop"'
         metrics = self._watch.metrics(self._usage, elapsed)
@@ -182,12 +215,14 @@ class ReplyEncoder:
         shape = self._reply.shape
         taken = self._take_logprobs(_MAX_ENTRIES)
         end = shape.end(b"", calls, taken) if calls else taken
-        return b"".join((self._dated, shape.answer(content, thinking, calls), b',"done":false', end, b"}\n"))
+        answer = shape.answer(content, thinking, calls)
+        return b"".join((self._stamp, b'Z",', answer, b',"done":false', end, b"}\n"))
 
     def _object(self, content: bytes, thinking: bytes, calls: bytes, reason: bytes, metrics: bytes) -> bytes:
         shape = self._reply.shape
         end = shape.end(self._context() + metrics, calls, self._take_logprobs(len(self._logprobs)))
-        return b"".join((self._dated, shape.answer(content, thinking, calls), b',"done":true', reason, end, b"}"))
+        answer = shape.answer(content, thinking, calls)
+        return b"".join((self._stamp, b'Z",', answer, b',"done":true', reason, end, b"}"))
 
     def _context(self) -> bytes:
         return b""
@@ -207,6 +242,8 @@ class ReplyEncoder:
 
 class ContextEncoder(ReplyEncoder):
     """An encoder whose last object has the `context` that carries the conversation on (contract 5.7)."""
+
+    _conversation: Conversation
 
     def __init__(self, reply: Reply, conversation: Conversation) -> None:
         super().__init__(reply)

@@ -13,9 +13,10 @@ def timestamp(nanoseconds: int) -> str:
     """Return the time that is so many nanoseconds after 1970."""
     seconds, rest = divmod(nanoseconds, 10**9)
     digits = f".{rest:09d}".rstrip("0") if rest else ""
-    return f"{_seconds(seconds)}{digits}Z"
+    return f"{date(seconds)}{digits}Z"
 
 
 @lru_cache(maxsize=16)
-def _seconds(seconds: int) -> str:
+def date(seconds: int) -> str:
+    """Return the beginning of a time, up to its whole seconds after 1970."""
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")

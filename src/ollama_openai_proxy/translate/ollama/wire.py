@@ -6,7 +6,7 @@ sent on. `Raw` parts are passed through as they are.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sized
+from collections.abc import Sized
 from typing import Annotated, Any
 
 from msgspec import Meta, Raw, field
@@ -173,10 +173,10 @@ def decode(body: bytes, kind: type[Request]) -> Request:
     if isinstance(request, ChatRequest):
         _check_number("messages", request.messages, MAX_MESSAGES)
         _check_number("tools", request.tools, MAX_TOOLS)
-    images = list(_images(request))
-    _check_number("images", images, MAX_IMAGES)
-    for image in images:
-        check_base64(image or "")
+    if images := _images(request):
+        _check_number("images", images, MAX_IMAGES)
+        for image in images:
+            check_base64(image or "")
     if isinstance(request, ChatRequest) and request.tools:
         request.tools = read(request.tools)
     return request
@@ -187,10 +187,10 @@ def _check_number(name: str, values: Sized | None, most: int) -> None:
         raise InvalidRequest(f"too many {name}: at most {most} are taken")
 
 
-def _images(request: Wire) -> Iterable[str | None]:
+def _images(request: Wire) -> list[str | None]:
     """Return all images: Go decodes them with the body, before anything is asked of the request."""
     if isinstance(request, GenerateRequest):
-        return request.images or ()
-    if isinstance(request, ChatRequest):
-        return (image for message in request.messages or () for image in message.images or ())
-    return ()
+        return request.images or []
+    if isinstance(request, ChatRequest) and request.messages:
+        return [image for message in request.messages if message.images for image in message.images]
+    return []

@@ -6,11 +6,20 @@ from collections.abc import Iterator
 from typing import Any
 
 from ollama_openai_proxy.errors import UpstreamBroken
-from ollama_openai_proxy.translate.events import Event, Finish, Logprobs, Odd, TextDelta, ThinkingDelta, Usage, note
+from ollama_openai_proxy.translate.events import (
+    NO_USAGE,
+    Event,
+    Finish,
+    Logprobs,
+    Odd,
+    TextDelta,
+    ThinkingDelta,
+    note,
+)
 from ollama_openai_proxy.translate.openai import usage
 from ollama_openai_proxy.translate.openai.errors import Secrets, stream_error
 from ollama_openai_proxy.translate.openai.logprobs import entries
-from ollama_openai_proxy.translate.openai.thinktags import ThinkTags
+from ollama_openai_proxy.translate.openai.thinktags import ThinkTags, may_open
 from ollama_openai_proxy.translate.openai.toolcalls import ToolCalls
 from ollama_openai_proxy.translate.openai.wire import Choice, Chunk, Message, ToolCall, native
 
@@ -23,16 +32,36 @@ _CALLED = frozenset({"tool_calls", "function_call"})
 
 
 class Completion:
-    """What the chunks of one completion add up to."""
+    """What the chunks of one completion add up to.
 
-    def __init__(self, secrets: Secrets, odd: Odd) -> None:
+    `usage` is what the backend has said by now that it spent; `ended`: there was a `Finish`; `passive`: text has no
+    think tag in front of it that could still be found.
+    """
+
+    __slots__ = (
+        "_any",
+        "_counted",
+        "_has_content",
+        "_odd",
+        "_reason",
+        "_secrets",
+        "_tags",
+        "_terminated",
+        "_tools",
+        "ended",
+        "passive",
+        "usage",
+    )
+
+    def __init__(self, secrets: Secrets, odd: Odd, *, passive: bool = False) -> None:
         """`odd` counts what a backend says otherwise than it should."""
         self._secrets = secrets
         self._odd = odd
-        self._tools = ToolCalls(odd)
-        self._tags = ThinkTags()
+        self._tools: ToolCalls | None = None  # most replies have none
+        self._tags: ThinkTags | None = None  # nor anything that may be a tag
+        self.passive = passive
         self._reason = ""
-        self.usage = Usage()
+        self.usage = NO_USAGE
         self._has_content = False
         self._terminated = False
         self._any = False
@@ -41,7 +70,13 @@ class Completion:
 
     @property
     def finishing(self) -> bool:
+        """Whether the finish reason is known and only trailing facts are awaited."""
         return (bool(self._reason) or self._terminated) and not self.ended
+
+    @property
+    def open(self) -> bool:
+        """Whether nothing has been said of an end."""
+        return not (self._reason or self._terminated or self.ended)
 
     def add(self, chunk: Chunk, out: list[Event], data: bytes) -> None:
         """Append what a chunk says; `data` is the JSON that it was read from."""
@@ -75,9 +110,11 @@ class Completion:
             raise UpstreamBroken(EMPTY, outcome="up_empty")
         self.ended = True
         self._note_reason()
-        self._tools.close()
-        out.extend(self._tags.close())
-        if self.usage != Usage():
+        if self._tools:
+            self._tools.close()
+        if self._tags:
+            out.extend(self._tags.close())
+        if self.usage != NO_USAGE:
             out.append(self.usage)
         out.append(Finish(self._reason or "stop"))
 
@@ -97,9 +134,13 @@ class Completion:
         self._counted = self._counted or alone
 
     def _note_reason(self) -> None:
+        calls = self._tools is not None and self._tools.begun
         if not self._reason:
             note(self._odd, "finish_missing")
-        elif self._tools.begun != (self._reason in _CALLED) and (self._reason in _CALLED or self._reason == "stop"):
+        elif self._reason in _CALLED:
+            if not calls:
+                note(self._odd, "finish_mismatch")
+        elif calls and self._reason == "stop":
             note(self._odd, "finish_mismatch")
 
     def _late_choice(self, choice: Choice, out: list[Event]) -> None:
@@ -138,19 +179,29 @@ class Completion:
             self._has_content = True
             if type(content) is not str:
                 out.extend(_parts(content))
-            elif self._tags.passive:
+            elif self.passive or not (self._tags or may_open(content)):
+                self.passive = True
                 out.append(TextDelta(content))
             else:
-                out.extend(self._tags.feed(content))
+                self._look_for_tags(content, out)
         if message.refusal and isinstance(message.refusal, str):
             self._has_content = True
             out.append(TextDelta(message.refusal))
         if message.tool_calls:
             self._has_content = True
-            out.extend(self._tools.add(message.tool_calls))
+            self._call_tools(message.tool_calls, out)
         elif message.function_call:
             self._has_content = True
-            out.extend(self._tools.add([ToolCall(index=0, function=message.function_call)]))
+            self._call_tools([ToolCall(index=0, function=message.function_call)], out)
+
+    def _look_for_tags(self, content: str, out: list[Event]) -> None:
+        tags = self._tags = self._tags or ThinkTags()
+        out.extend(tags.feed(content))
+        self.passive = tags.passive
+
+    def _call_tools(self, fragments: list[ToolCall], out: list[Event]) -> None:
+        tools = self._tools = self._tools or ToolCalls(self._odd)
+        out.extend(tools.add(fragments))
 
 
 def _thinking(message: Message) -> str:

@@ -79,6 +79,7 @@ class Decoder:
         self._convert = convert
         self._secrets = secrets
         self._vectors: list[bytes] = []
+        self._first: bytes | None = None
         self._commas: int | None = None  # in each vector
         self._rest = bytearray()
         self._body = bytearray()  # what has been read, with places instead of vectors
@@ -137,10 +138,13 @@ class Decoder:
         return self._even(self._convert(msgspec.json.encode(floats)))
 
     def _even(self, vector: bytes) -> bytes:
-        commas = vector.count(b",")
-        if self._commas not in (None, commas):
+        if self._first is None:
+            self._first = vector  # often there is no other, and they are long to count in
+            return vector
+        if self._commas is None:
+            self._commas = self._first.count(b",")
+        if vector.count(b",") != self._commas:
             raise UpstreamBroken(UNEVEN)
-        self._commas = commas
         return vector
 
 

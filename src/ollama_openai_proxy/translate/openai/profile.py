@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Literal
 
 from ollama_openai_proxy.translate.openai.thinking import EFFORT, Dialect
@@ -13,6 +14,11 @@ from ollama_openai_proxy.translate.openai.thinking import EFFORT, Dialect
 _Dialects = Mapping[str, Dialect]
 _Names = Mapping[str, frozenset[str]]
 _NOTHING: frozenset[str] = frozenset()
+
+
+@lru_cache(maxsize=1024)
+def _is_of(family: str, model: str) -> bool:
+    return re.search(family, model.lower()) is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +56,10 @@ class Profile:
 
     def dialect(self, model: str) -> Dialect:
         """Return how the model is asked to think."""
-        model = model.lower()
-        return next((found for family, found in self.thinking_of.items() if re.search(family, model)), self.thinking)
+        return next((found for family, found in self.thinking_of.items() if _is_of(family, model)), self.thinking)
 
     def refused(self, model: str) -> frozenset[str]:
         """Return the parameters that the model does not have."""
         if not self.without:
             return _NOTHING
-        model = model.lower()
-        found = (names for family, names in self.without.items() if re.search(family, model))
-        return _NOTHING.union(*found)
+        return _NOTHING.union(*[names for family, names in self.without.items() if _is_of(family, model)])

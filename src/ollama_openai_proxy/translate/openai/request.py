@@ -29,23 +29,22 @@ def encode(
     """
     model = str(body.get("model", ""))
     refused = profile.refused(model)
-    shaped = {_spelled(name, profile): value for name, value in body.items() if name not in refused}
-    truncate = (extensions or {}).get("truncate")
-    for name, value in (extensions or {}).items():
-        if spelled := profile.extensions.get(name):
-            shaped[spelled] = value
+    seed, truncate = profile.seed, None
+    shaped = {(seed if name == "seed" else name): value for name, value in body.items() if name not in refused}
+    if extensions:
+        truncate = extensions.get("truncate")
+        for name, value in extensions.items():
+            if spelled := profile.extensions.get(name):
+                shaped[spelled] = value
     if not profile.stream_options:
         shaped.pop("stream_options", None)
     if "messages" in shaped:
         _shape_chat(shaped, profile)
-        shaped.update(profile.truncate.get(bool(truncate), {}) if truncate is not None else {})
+        if truncate is not None:
+            shaped.update(profile.truncate.get(bool(truncate), {}))
         if think is not None:
             shaped.update(asked(think, profile.dialect(model)))
     return msgspec.json.encode(shaped)
-
-
-def _spelled(name: str, profile: Profile) -> str:
-    return profile.seed if name == "seed" else name
 
 
 def _shape_chat(shaped: dict[str, Any], profile: Profile) -> None:

@@ -14,6 +14,11 @@ OPEN = "<think>"
 CLOSE = "</think>"
 
 
+def may_open(text: str) -> bool:
+    """Whether an answer that begins with this text, which is not empty, may have a tag in front."""
+    return text[0] == OPEN[0] or text[0].isspace()
+
+
 class ThinkTags:
     """Splits text, however it is cut, into thinking and answer."""
 

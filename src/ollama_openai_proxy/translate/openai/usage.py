@@ -10,28 +10,34 @@ from typing import Any
 
 from ollama_openai_proxy.translate.events import Usage
 
+_MOST = 10**12  # milliseconds: in nanoseconds they have to fit 64 bits
+
 
 def merge(known: Usage, usage: Any, timings: Any) -> Usage:
     """Return what is known, updated by whatever is valid in a chunk's `usage` and `timings`."""
-    usage = usage if isinstance(usage, dict) else {}
-    timings = timings if isinstance(timings, dict) else {}
-    # Timings may come with every chunk, and then they grow.
-    prompt = _most(known.prompt_tokens, _prompt(timings))
-    completion = _most(known.completion_tokens, _count(timings.get("predicted_n")))
-    return Usage(
-        prompt_tokens=_first(_count(usage.get("prompt_tokens")), prompt),
-        completion_tokens=_first(_count(usage.get("completion_tokens")), completion),
-        prompt_ns=_first(_nanoseconds(timings.get("prompt_ms")), known.prompt_ns),
-        completion_ns=_first(_nanoseconds(timings.get("predicted_ms")), known.completion_ns),
-    )
+    if timings and isinstance(timings, dict):  # they may come with every chunk, and then they grow
+        known = Usage(
+            _most(known.prompt_tokens, _prompt(timings)),
+            _most(known.completion_tokens, _count(timings.get("predicted_n"))),
+            _or(_nanoseconds(timings.get("prompt_ms")), known.prompt_ns),
+            _or(_nanoseconds(timings.get("predicted_ms")), known.completion_ns),
+        )
+    if usage and isinstance(usage, dict):
+        prompt, completion = _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens"))
+        if prompt is None:
+            prompt = known.prompt_tokens
+        if completion is None:
+            completion = known.completion_tokens
+        known = Usage(prompt, completion, known.prompt_ns, known.completion_ns)
+    return known
 
 
 def is_plain(usage: Any) -> bool:
     """Whether it says what it should: how many tokens, in whole numbers."""
     if not isinstance(usage, dict):
         return False
-    counts = (usage.get("prompt_tokens"), usage.get("completion_tokens"))
-    return all(type(count) is int and count >= 0 for count in counts)
+    prompt, completion = usage.get("prompt_tokens"), usage.get("completion_tokens")
+    return type(prompt) is int and type(completion) is int and prompt >= 0 and completion >= 0
 
 
 def _prompt(timings: dict[str, Any]) -> int | None:
@@ -40,12 +46,12 @@ def _prompt(timings: dict[str, Any]) -> int | None:
     return None if fresh is None else fresh + (cached or 0)
 
 
-def _first(*values: int | None) -> int | None:
-    return next((value for value in values if value is not None), None)
+def _or(value: int | None, known: int | None) -> int | None:
+    return known if value is None else value
 
 
-def _most(*values: int | None) -> int | None:
-    return max((value for value in values if value is not None), default=None)
+def _most(known: int | None, value: int | None) -> int | None:
+    return value if known is None or (value is not None and value > known) else known
 
 
 def _number(value: Any) -> float | None:
@@ -56,10 +62,12 @@ def _number(value: Any) -> float | None:
             return None
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return value if 0 <= value < 1e12 else None  # in nanoseconds it has to fit 64 bits
+    return value if 0 <= value < _MOST else None
 
 
 def _count(value: Any) -> int | None:
+    if type(value) is int and 0 <= value < _MOST:
+        return value
     number = _number(value)
     return None if number is None else int(number)
 

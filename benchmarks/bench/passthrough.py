@@ -1,6 +1,6 @@
-"""The least that a relay in this language can do: bytes from one socket to the other.
+"""The least that a relay in this language can do: bytes from one socket to the other, with no look at what they say.
 
-python benchmarks/passthrough.py PORT UPSTREAM_PORT
+python benchmarks/bench/passthrough.py PORT UPSTREAM_PORT
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Pipe(asyncio.Protocol):
 
 
 class Client(Pipe):
-    """The client's side, which opens the upstream's."""
+    """The client's side, which opens the upstream's and keeps it as long as the client keeps its own."""
 
     def __init__(self, port: int) -> None:
         super().__init__()
@@ -50,6 +50,8 @@ class Client(Pipe):
         transport, upstream = await loop.create_connection(Pipe, "127.0.0.1", self._port)
         upstream.other, self.other = self.transport, transport
         transport.writelines(self.waiting)
+        if self.transport.is_closing():  # the client has left meanwhile
+            transport.close()
 
 
 async def main() -> None:

@@ -1,0 +1,167 @@
+"""TLS to the backend: who is believed to be it, and what is told when nobody is."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from ollama_openai_proxy.errors import UpstreamTimeout, UpstreamUnreachable
+from ollama_openai_proxy.upstream.dial import Dialer
+from support.dialling import (
+    LATE,
+    UNPROVEN,
+    Line,
+    Run,
+    dialled,
+    failure,
+    names,
+    on_asyncio,
+    on_uvloop,
+)
+from support.listeners import Authority, only_tls_1_0, tls_listener
+from support.scripted import Close, Hold, Pause, Reset, Send, Step, Upstream
+from support.waiting import eventually, no_descriptors_left
+
+
+@pytest.fixture(params=[on_asyncio, on_uvloop], ids=["asyncio", "uvloop"])
+def run(request: pytest.FixtureRequest) -> Run:
+    """What runs a coroutine, on one loop or on the other."""
+    runner: Run = request.param
+    return runner
+
+
+@pytest.fixture
+def authority(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Authority:
+    """An authority that is trusted."""
+    made = Authority(tmp_path)
+    monkeypatch.setenv("SSL_CERT_FILE", str(made.file))
+    return made
+
+
+def test_d3_an_address_without_tls(run: Run, authority: Authority) -> None:
+    """D3: when there is no TLS at one address, the next is connected to."""
+
+    async def connected() -> None:
+        async with tls_listener(authority.issue("backend.test")) as told:
+            url = told.url.replace("127.0.0.1", "backend.test")
+            port = int(url.rpartition(":")[2].removesuffix("/v1"))
+            server = await asyncio.start_server(lambda _reader, writer: writer.close(), "127.0.0.2", port)
+            async with no_descriptors_left():
+                line = await dialled(url, names("127.0.0.2", "127.0.0.1"))
+                assert line.transport.get_extra_info("peername")[0] == "127.0.0.1"
+                line.transport.abort()
+            server.close()
+
+    run(connected())
+
+
+def test_tls(run: Run, authority: Authority) -> None:
+    """TLS is done when the connection is returned: its server name is the URL's, whatever address that has, without the
+    dot at its end (RFC 6066, 3), and the backend is offered no protocol but HTTP/1.1."""
+    offered: list[str | None] = []
+    context = authority.issue("backend.test")
+    context.sni_callback = lambda _connection, name, _context: offered.append(name)
+    context.set_alpn_protocols(["h2", "http/1.1"])
+
+    async def connected() -> None:
+        async with no_descriptors_left(), tls_listener(context, b"pong") as told:
+            line = await dialled(told.url.replace("127.0.0.1", "backend.test."), names("127.0.0.1"))
+            assert line.transport.get_extra_info("ssl_object").selected_alpn_protocol() in {None, "http/1.1"}
+            line.transport.write(b"ping\r\n\r\n")
+            await eventually(lambda: line.heard == b"pong")
+            assert bytes(told.heard) == b"ping\r\n\r\n"
+            line.transport.close()
+
+    run(connected())
+    assert offered == ["backend.test"]
+
+
+def test_tls_of_an_address(run: Run, authority: Authority) -> None:
+    """A certificate for an address is one for a URL with it."""
+
+    async def connected() -> None:
+        async with no_descriptors_left(), tls_listener(authority.issue("127.0.0.1")) as told:
+            (await dialled(told.url)).transport.abort()
+
+    run(connected())
+
+
+@pytest.mark.parametrize("fault", ["self-signed", "expired", "wrong name", "TLS 1.0"])
+def test_d6_not_verified(run: Run, authority: Authority, tmp_path: Path, fault: str) -> None:
+    """D6: a server that is not verified is told nothing within TLS, and is not asked again."""
+    if fault == "self-signed":
+        (tmp_path / "other").mkdir()
+        context = Authority(tmp_path / "other").issue("127.0.0.1")
+    else:
+        context = authority.issue("192.0.2.1" if fault == "wrong name" else "127.0.0.1", expired=fault == "expired")
+    if fault == "TLS 1.0":
+        only_tls_1_0(context)
+
+    async def refused() -> None:
+        async with tls_listener(context) as told:
+            *why, again = await failure(told.url)
+            assert why == [UpstreamUnreachable, UNPROVEN, "up_tls"]
+            assert again == (fault == "TLS 1.0")  # then it is the server that hangs up
+            assert bytes(told.heard) == b""
+
+    run(refused())
+
+
+GREETINGS: dict[str, tuple[Sequence[Step], bool | None]] = {
+    "plain HTTP": ((Send(b"HTTP/1.1 400 Bad Request\r\n\r\n"), Close()), False),
+    "FIN": ((Close(),), None),  # what it is called hangs on the version of Python
+    "RST": ((Reset(),), True),
+    "RST later": ((Pause(0.05), Reset()), True),
+}
+
+
+@pytest.mark.parametrize(("steps", "passing"), GREETINGS.values(), ids=GREETINGS.keys())
+def test_d6_no_handshake(run: Run, steps: Sequence[Step], passing: bool | None) -> None:
+    """D6, D8: a server that speaks no TLS, or drops a handshake, is told as that; one that dropped it may be asked
+    again."""
+
+    async def refused() -> None:
+        async with Upstream() as upstream:
+            upstream.greeting = steps
+            *told, again = await failure(upstream.url.replace("http", "https"))
+            assert told == [UpstreamUnreachable, UNPROVEN, "up_tls"]
+            assert passing in {None, again}
+
+    run(refused())
+
+
+def test_d7_stalled_handshake(run: Run) -> None:
+    """D7: a handshake that is not answered ends with the time for connections, and is a matter of TLS."""
+
+    async def late() -> None:
+        async with Upstream() as upstream:
+            upstream.greeting = (Hold(),)
+            url = upstream.url.replace("http", "https")
+            assert await failure(url, seconds=0.2) == (UpstreamTimeout, LATE, "up_tls", False)
+            several = url.replace("127.0.0.1", "backend.test")
+            assert await failure(several, names("127.0.0.1", "127.0.0.2"), 0.2) == (
+                UpstreamTimeout,
+                LATE,
+                "up_tls",
+                False,
+            )
+
+    run(late())
+
+
+def test_trust_is_read_once(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Certificates are read when the dialer is made, and not again for each connection."""
+    context = authority.issue("127.0.0.1")
+
+    async def connected() -> None:
+        async with tls_listener(context) as told:
+            dialer = Dialer(told.url)
+            monkeypatch.delenv("SSL_CERT_FILE")
+            (await dialer.connect(Line, 5)).transport.abort()
+
+    asyncio.run(connected())
+    assert isinstance(context, ssl.SSLContext)
