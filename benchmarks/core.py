@@ -20,10 +20,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ollama_openai_proxy.serve.vectors import Known
 from ollama_openai_proxy.translate.models import Model
 from ollama_openai_proxy.translate.ollama import catalog, embeddings, request, wire
 from ollama_openai_proxy.translate.ollama.reply import CHAT, Reply, ReplyEncoder
-from ollama_openai_proxy.translate.openai.embeddings import Decoder
+from ollama_openai_proxy.translate.openai.embeddings import All, Checks, Decoder
 from ollama_openai_proxy.translate.openai.profiles import PROFILES
 from ollama_openai_proxy.translate.openai.request import encode
 from ollama_openai_proxy.translate.translator import ReplyTranslator
@@ -127,12 +128,13 @@ def vectors() -> Iterator[Case]:
         data = [{"object": "embedding", "index": at, "embedding": vector} for at in range(count)]
         body = json.dumps({"object": "list", "data": data, "usage": {"prompt_tokens": 9}}).encode()
         reads = [body[at : at + 65536] for at in range(0, len(body), 65536)]
-        yield Case(f"embeddings, {count}", "vector", count, partial(embed, count, reads))
+        yield Case(f"embeddings, {count}", "vector", count, partial(embed, count, reads, Known()))
+        yield Case(f"embeddings, {count}, all read", "vector", count, partial(embed, count, reads, All()))
         yield Case(f"the bytes of {count}", "vector", count, partial(b"".join, reads))
 
 
-def embed(count: int, reads: list[bytes]) -> bytes:
-    decoder = Decoder(count, embeddings.unit)
+def embed(count: int, reads: list[bytes], checks: Checks) -> bytes:
+    decoder = Decoder(count, embeddings.unit, checks=checks)
     for read in reads:
         decoder.feed(read)
     found = decoder.close()

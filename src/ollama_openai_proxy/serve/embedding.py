@@ -9,7 +9,8 @@ from fastapi import Request, Response
 
 from ollama_openai_proxy.call import Call
 from ollama_openai_proxy.serve.exchange import Exchange, OnOpen
-from ollama_openai_proxy.serve.handlers import Handlers, Route, json_answer
+from ollama_openai_proxy.serve.handlers import Handlers, Route, Services, json_answer
+from ollama_openai_proxy.serve.vectors import Known, Vectors
 from ollama_openai_proxy.translate.events import Usage
 from ollama_openai_proxy.translate.ollama import embeddings, request, wire
 from ollama_openai_proxy.translate.ollama.errors import error_record
@@ -20,6 +21,11 @@ from ollama_openai_proxy.translate.translator import MAX_VECTORS, Answer, WholeT
 
 class Embedding(Handlers):
     """The routes that answer with vectors."""
+
+    def __init__(self, services: Services) -> None:
+        super().__init__(services)
+        self._units = Vectors()
+        self._lists = Vectors()  # the older route takes vectors of any length
 
     def routes(self) -> tuple[Route, ...]:
         return (
@@ -44,7 +50,8 @@ class Embedding(Handlers):
         if truncates:
             body |= truncation(self.services.models.profile, model.context_length)
         too_long = embeddings.NOT_TRUNCATED if truncates else embeddings.TOO_LONG
-        decoder = self._decoder(len(inputs), partial(embeddings.unit, dimensions=asked.dimensions))
+        known = self._units.of(model.upstream_id, asked.dimensions)
+        decoder = self._decoder(len(inputs), partial(embeddings.unit, dimensions=asked.dimensions), known)
 
         def answer(opened: int, elapsed: int) -> tuple[bytes, Usage]:
             found = decoder.close()
@@ -68,7 +75,7 @@ class Embedding(Handlers):
             self.services.loaded.use(model, keep_alive)
             return json_answer(embeddings.embeddings_answer([]))
         call = self._call({"model": model.upstream_id, "input": asked.prompt}, name, embeddings.TOO_LONG)
-        decoder = self._decoder(1, embeddings.checked)
+        decoder = self._decoder(1, embeddings.checked, self._lists.of(model.upstream_id))
 
         def answer(_opened: int, _elapsed: int) -> tuple[bytes, Usage]:
             found = decoder.close()
@@ -80,8 +87,8 @@ class Embedding(Handlers):
         data = encode(body, self.services.models.profile)
         return Call("/embeddings", data, name, too_long=too_long, max_reply=MAX_VECTORS)
 
-    def _decoder(self, count: int, convert: Convert) -> Decoder:
-        return Decoder(count, convert, self.services.upstream.secrets)
+    def _decoder(self, count: int, convert: Convert, known: Known) -> Decoder:
+        return Decoder(count, convert, self.services.upstream.secrets, known)
 
     def _exchange(self, call: Call, decoder: Decoder, answer: Answer, hold: OnOpen) -> Response:
         translator = WholeTranslator(decoder.feed, answer, error_record)

@@ -6,7 +6,7 @@ import base64
 import re
 import struct
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
@@ -23,8 +23,33 @@ UNEVEN = "the upstream answered with embeddings of different lengths"
 _VECTOR = re.compile(rb'"embedding"\s*:\s*([\["])')
 _CLOSING = {b"[": b"]", b'"': b'"'}
 _LONGEST_KEY = 32  # bytes; a key with more space around its colon is found at the end
+# Of what numbers are made and what stands between them. Not of these: the plus and the E of large numbers, and the
+# letters of NaN, null and the like.
+_NUMERALS = b"0123456789.- \t\n\r"
+_MINUS = ord("-")
+_FEW = 64  # exponents; to look at more one by one takes as long as to read the numbers
 
 Convert = Callable[[bytes], bytes]
+
+
+class Checks(Protocol):
+    """Says which vectors have to be looked at, number by number; it is told what became of each of those."""
+
+    def due(self, count: int, *, first: bool) -> bool:
+        """Whether to look at a vector: of a reply of so many, and whether it is the first of them."""
+
+    def saw(self, *, kept: bool) -> None:
+        """One was looked at. `kept`: it could stay as it came."""
+
+
+class All:
+    """All of them have to be looked at."""
+
+    def due(self, count: int, *, first: bool) -> bool:
+        return True
+
+    def saw(self, *, kept: bool) -> None:
+        pass
 
 
 class _Item(msgspec.Struct):
@@ -73,34 +98,48 @@ class Decoder:
     convert two thousand at once would hold up everybody's streams for half a second.
     """
 
-    def __init__(self, count: int, convert: Convert, secrets: Secrets = ()) -> None:
-        """`count`: how many inputs there were. `convert` takes the JSON of a vector, and returns what to keep of it."""
+    def __init__(self, count: int, convert: Convert, secrets: Secrets = (), checks: Checks | None = None) -> None:
+        """`count`: how many inputs there were. `convert` takes the JSON of a vector, and returns what to keep of it:
+        the same object if it may stay as it is. It is left out for those that `checks` does not want to be looked at."""
         self._count = count
         self._convert = convert
         self._secrets = secrets
+        self._checks = checks or All()
         self._vectors: list[bytes] = []
         self._first: bytes | None = None
         self._commas: int | None = None  # in each vector
-        self._rest = bytearray()
         self._body = bytearray()  # what has been read, with places instead of vectors
-        self._start = 0  # where in the rest a vector may begin
-        self._end = 0  # where in the rest it may end
+        self._rest = b""  # what comes after it, and may be the beginning of a key
+        self._part = bytearray()  # of a vector
+        self._closing = b""  # what will end that; empty between vectors
 
     def feed(self, read: bytes) -> None:
         """Take in bytes. Raises what `convert` does."""
-        rest = self._rest
-        rest += read
-        while match := _VECTOR.search(rest, self._start):
-            end = rest.find(_CLOSING[match[1]], max(self._end, match.end())) + 1
-            if not end:
-                self._start, self._end = match.start(), len(rest)
+        at = 0
+        if self._closing:
+            at = read.find(self._closing) + 1
+            if not at:
+                self._part += read
                 return
+            self._part += memoryview(read)[:at]
+            self._vectors.append(self._converted(bytes(self._part)))
+            self._part.clear()
+            self._closing = b""
+        elif self._rest:
+            read = self._rest + read
+        while match := _VECTOR.search(read, at):
             opening = match.end() - 1
-            self._body += rest[:opening] + b'{"vector":%d}' % len(self._vectors)
-            self._vectors.append(self._converted(bytes(rest[opening:end])))
-            del rest[:end]
-            self._start = self._end = 0
-        self._start = max(len(rest) - _LONGEST_KEY, 0)
+            self._body += b'%b{"vector":%d}' % (read[at:opening], len(self._vectors))
+            closing = _CLOSING[match[1]]
+            at = read.find(closing, opening + 1) + 1
+            if not at:
+                self._part += memoryview(read)[opening:]
+                self._closing, self._rest = closing, b""
+                return
+            self._vectors.append(self._converted(read[opening:at]))
+        start = max(len(read) - _LONGEST_KEY, at)
+        self._body += memoryview(read)[at:start]
+        self._rest = read[start:]
 
     def close(self) -> Embeddings:
         """Return the vectors, now that the reply is whole. Raises UpstreamError."""
@@ -129,23 +168,56 @@ class Decoder:
     def _converted(self, vector: bytes) -> bytes:
         """Return what to keep of a vector; some backends send base64 of float32 whatever was asked for."""
         if vector.startswith(b"["):
-            return self._even(self._convert(vector))
+            return self._listed(vector)
         try:
             packed = base64.b64decode(msgspec.json.decode(vector, type=str), validate=True)
             floats = struct.unpack(f"<{len(packed) // 4}f", packed)
         except (msgspec.DecodeError, ValueError, struct.error):
             raise UpstreamBroken(INVALID) from None
-        return self._even(self._convert(msgspec.json.encode(floats)))
+        return self._listed(msgspec.json.encode(floats))
 
-    def _even(self, vector: bytes) -> bytes:
+    def _listed(self, vector: bytes) -> bytes:
+        if not self._checks.due(self._count, first=self._first is None):
+            commas = _commas(vector)
+            if commas is not None:
+                return self._even(vector, commas)
+        kept = self._convert(vector)
+        self._checks.saw(kept=kept is vector)
+        return self._even(kept)
+
+    def _even(self, vector: bytes, commas: int | None = None) -> bytes:
         if self._first is None:
             self._first = vector  # often there is no other, and they are long to count in
             return vector
         if self._commas is None:
             self._commas = self._first.count(b",")
-        if vector.count(b",") != self._commas:
+        if (vector.count(b",") if commas is None else commas) != self._commas:
             raise UpstreamBroken(UNEVEN)
         return vector
+
+
+def _commas(vector: bytes) -> int | None:
+    """Return the number of commas in a list of numbers with no large exponents; None if it may be another thing.
+
+    One pass over the bytes, a quarter of what it takes to read the numbers; how each of them is written is not seen.
+    """
+    left = vector.translate(None, _NUMERALS)
+    if exponents := left.count(b"e"):
+        if exponents > _FEW or not _negative(vector):
+            return None
+        left = left.replace(b"e", b"")
+    commas = len(left) - 2
+    return commas if left == b"[%b]" % (b"," * commas) else None
+
+
+def _negative(vector: bytes) -> bool:
+    """Whether all exponents are."""
+    at = vector.find(b"e")
+    while at >= 0:
+        if vector[at + 1] != _MINUS:
+            return False
+        at = vector.find(b"e", at + 1)
+    return True
 
 
 def _prompt_tokens(usage: Any) -> int | None:
