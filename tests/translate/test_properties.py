@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from support.decoding import DONE, Replayed, delta, replay, sse, tools
 
 SEPARATORS = "\u0085\u2028\u2029"
-TEXT = st.text(alphabet=st.sampled_from(f'a "\\/{{}}\n\té日\U0001f600{SEPARATORS}'), min_size=1, max_size=6)
+TEXT = st.text(alphabet=st.sampled_from(f'a ",\\/{{}}\n\té日\U0001f600{SEPARATORS}'), min_size=1, max_size=6)
 ARGUMENTS = st.dictionaries(st.sampled_from(["x", "y", "é"]), TEXT | st.integers(-5, 5) | st.none(), max_size=2)
 NOTHING: list[dict[str, Any]] = [{}, {"choices": []}, {"type": "ping"}, delta(""), delta(None), delta(role="assistant")]
 

@@ -56,6 +56,15 @@ def test_several_events_in_a_read_leave_together() -> None:
     assert [json.loads(line)["message"]["content"] for line in out.splitlines()] == ["H", "i", "!"]
 
 
+def test_g1_pieces_that_come_in_one_read_are_told_apart_whatever_is_in_them() -> None:
+    """G1: models that answer in JSON say commas and quotes, alone and together: each is text, and in its own line."""
+    texts = [",", '{"a', '":', ' "b', '",', "\n", ",", '"', '","', "}"]
+    translator = chat()
+    translator.feed(sse(delta("Hi")), ELAPSED)
+    out = translator.feed(sse(*map(delta, texts)), ELAPSED)
+    assert [json.loads(line)["message"]["content"] for line in out.split(b"\n")[:-1]] == texts
+
+
 @pytest.mark.parametrize("read", [sse(delta("")), b": ping\n\n", b'data: {"choi'], ids=["no text", "comment", "half"])
 def test_reads_without_text_leave_nothing(read: bytes) -> None:
     """R4, H6: no blank line and no empty one keeps a client's connection alive."""
@@ -79,6 +88,7 @@ def test_f3_g9_closing_after_the_reason_ends_the_reply() -> None:
     translator.feed(sse(delta("Hi"), STOP), ELAPSED)
     last = json.loads(translator.close(ELAPSED))
     assert (last["done"], last["done_reason"], translator.failure) == (True, "stop", None)
+    assert (translator.finishing, translator.done) == (False, True)
     assert {"prompt_eval_count", "eval_count"}.isdisjoint(last)
 
 

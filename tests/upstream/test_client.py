@@ -98,3 +98,24 @@ async def test_an_answer_before_the_body_has_gone() -> None:
         backend.greeting = ()
         (await upstream.open(CALL)).close()
         assert backend.accepted == 2
+
+
+@pytest.mark.parametrize("kept", [False, True])
+async def test_t12_cancelled_in_any_turn(kept: bool) -> None:
+    """T12: a call that is cancelled leaves no connection in use behind, in whichever turn of the loop that is: while it
+    connects, sends, or waits, and as the head has just come."""
+    async with opened((SSE, Hold()), Timeouts()) as (upstream, backend):
+        for turns in range(40):
+            if kept:
+                backend.script("m", body({}), (SSE, Hold()))
+                reply = await upstream.open(CALL)
+                assert [await reply.read(), await reply.read()] == [b"{}", b""]
+            task = asyncio.create_task(upstream.open(CALL))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            if task.done():
+                (await task).close()
+                assert turns > 5
+            task.cancel()
+            await asyncio.wait((task,))
+            await eventually(lambda: not backend.busy, within=2.0)

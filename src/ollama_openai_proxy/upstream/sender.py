@@ -100,14 +100,16 @@ class Sender:
         reused = connection.reused
         reply = Reply(connection, deadlines, max(self._limits.reply.whole, call.max_reply))
         connection.ask(request, call.body, reply)
+        begun = False
         try:
             await reply.begun()
+            begun = True
         except UpstreamError:
             if reused and reply.unheard:
                 return None
             raise
         finally:
-            if reply.head is None:
+            if not begun:  # be it that somebody gave up in the moment in which it had
                 reply.close()
         return reply
 
