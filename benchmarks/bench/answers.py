@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import random
 from collections.abc import Sequence
 
@@ -52,10 +53,16 @@ def models() -> bytes:
 
 def _embeddings(batch: int) -> bytes:
     chance = random.Random(1)  # noqa: S311  # numbers to carry, no secret
-    vectors = [[round(chance.gauss(0, 0.03), 9) for _ in range(DIMENSIONS)] for _ in range(min(batch, _VECTORS))]
+    vectors = [_unit([chance.gauss(0, 1) for _ in range(DIMENSIONS)]) for _ in range(min(batch, _VECTORS))]
     data = [{"object": "embedding", "index": at, "embedding": vectors[at % len(vectors)]} for at in range(batch)]
     usage = {"prompt_tokens": 17 * batch, "total_tokens": 17 * batch}
     return _json({"object": "list", "data": data, "model": "bench", "usage": usage})
+
+
+def _unit(vector: Sequence[float]) -> list[float]:
+    """Return the vector with length 1, as nearly all models' are, in the digits of a float32."""
+    length = math.hypot(*vector)
+    return [round(value / length, 9) for value in vector]
 
 
 def _calls() -> Sequence[dict[str, object]]:

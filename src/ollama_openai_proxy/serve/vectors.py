@@ -1,4 +1,4 @@
-"""What is known of models' vectors: whether they come as they should, so that not each has to be looked at (adr/0024)."""
+"""Which models' vectors come as they should, so that not each of them has to be looked at (adr/0024)."""
 
 from __future__ import annotations
 

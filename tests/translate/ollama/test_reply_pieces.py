@@ -19,7 +19,7 @@ SECOND = 10**9
 TEXTS = st.lists(
     st.text(alphabet=st.sampled_from('ab ",\\{}<>&\n\x00\x7fé\u0085\u2028日\U0001f600'), min_size=1), min_size=1
 )
-LARGE = "é" * (64 * 1024)
+LARGE = "é" * (64 * 1024 + 1)
 
 
 def pieces(texts: list[str], *, thinking: bool = False) -> Pieces:

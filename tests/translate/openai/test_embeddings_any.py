@@ -1,4 +1,4 @@
-"""Vectors that nobody reads number by number are the same, and fail with the same, as those that are read (adr/0024)."""
+"""Vectors that are not read number by number are the same, and fail with the same, as those that are (adr/0024)."""
 
 from __future__ import annotations
 
@@ -28,10 +28,8 @@ NUMBERS = st.one_of(
     st.integers(-(10**30), 10**30).map(str),
     st.sampled_from(["0", "-0", "0.0", "1e-400", "0e0", "1E-5", "1e5", "1.5e+3"]),
 )
-OTHERS = st.sampled_from(
-    ["null", "NaN", "nan", "Infinity", "-inf", "true", "false", '"1"', '"a]b"', "[1]", "[", "{}", "1e999", "1E999"]
-    + ["", "-", "+1", "01", "1.", ".5", "1 2", "--1", "1-2", "1e", "1e-", "e-1", "0x1", "\u0661", "\x00", "\ufeff1", "'1'"]
-)
+STRAYS = "null NaN nan Infinity -inf true false [1] [ {} 1e999 1E999 - +1 01 1. .5 --1 1-2 1e 1e- e-1 0x1 \u0661 '1'"
+OTHERS = st.sampled_from([*STRAYS.split(), '"1"', '"a]b"', "", "1 2", "\x00", "\ufeff1"])
 SPACES = st.sampled_from(["", "", "", " ", "\n\t", "\r\n  ", " " * 40])
 
 
@@ -99,7 +97,9 @@ def test_usual_vectors_are_only_numbers(vector: bytes) -> None:
     assert only_numbers(vector)
 
 
-@pytest.mark.parametrize("vector", [b"[1,null]", b"[true]", b"[false]", b'["1"]', b"[{}]", b"[[1]", b"[NaN]", b"[-Infinity]"])
+@pytest.mark.parametrize(
+    "vector", [b"[1,null]", b"[true]", b"[false]", b'["1"]', b"[{}]", b"[[1]", b"[[1]]", b"[NaN]", b"[-Infinity]"]
+)
 def test_other_things_are_no_numbers(vector: bytes) -> None:
     """H27: what stands for no number in JSON, or in what some write for JSON, is looked at."""
     assert not only_numbers(vector)

@@ -118,6 +118,7 @@ def reads(draw: st.DrawFn) -> list[bytes]:
 
 FIRST_BYTE, SECOND_BYTE = (chunk("#", "content", 1).replace(b"#", half) for half in (b"\xc3", b"\xa9"))
 HALF_QUOTED = chunk("a", "content", 1).replace(b'"a"', b'"a\\"')
+HALF_A_PAIR = chunk("#", "content", 1).replace(b"#", b"\\ud83d")
 STARTS_OUTSIDE = chunk("a", "content", 1).replace(b'"a"', b'","b"')
 
 
@@ -131,6 +132,10 @@ STARTS_OUTSIDE = chunk("a", "content", 1).replace(b'"a"', b'","b"')
 @example([chunk("a", "content", 1), sse(STOP), chunk("late", "content", 1), chunk("er", "content", 1)])
 @example([chunk("a", "content", 1) + b"event: error\n", chunk("b", "content", 1)])
 @example([chunk("a", "content", 1) + b"\r", chunk("b", "content", 1)])
+@example([chunk(" ", "content", 10)] * 3)
+@example([chunk("<think>", "content", 10)] * 3)
+@example([chunk("a", "content", 1), HALF_A_PAIR, chunk("b", "content", 1)])
+@example([chunk("a", "content", 1), b": of a comment ", chunk("b", "content", 1)])
 def test_what_is_not_read_again_would_have_said_the_same(reads: list[bytes]) -> None:
     """G1, H1, H2: after each read the events, the counts, the state and the error are those of reading all of it."""
     assert states(reads, lessons=8) == states(reads, lessons=0)
@@ -138,6 +143,7 @@ def test_what_is_not_read_again_would_have_said_the_same(reads: list[bytes]) -> 
 
 @settings(max_examples=100, deadline=None)
 @given(reads(), st.integers(20, 200))
+@example([chunk("Hi", "content", 1), chunk("x" * 100, "content", 1)], 200)
 def test_g13_what_is_too_large_is_so_all_the_same(reads: list[bytes], max_event: int) -> None:
     """G13: the limit of an event holds for those that repeat, too."""
     assert states(reads, 8, max_event) == states(reads, 0, max_event)
@@ -186,7 +192,8 @@ def test_what_is_no_text_is_left(text: bytes) -> None:
         pytest.param(b'{"choices":[{"delta":{"content":"Hi"}}],"usage":{"prompt_tokens":1}}', id="usage"),
         pytest.param(b'{"choices":[{"delta":{"content":"Hi"}}],"timings":{"predicted_n":1}}', id="timings"),
         pytest.param(b'{"choices":[{"delta":{"content":"Hi","refusal":"no"}}]}', id="another text"),
-        pytest.param(b'{"choices":[{"delta":{"reasoning":"Hi","thinking":"Hi"}}]}', id="what is strange"),
+        pytest.param(b'{"choices":[{"delta":{"content":"Hi"}}],"usage":[3]}', id="what is strange"),
+        pytest.param(b'{"choices":[{"delta":{"content":"Hi"}},{"index":0}]}', id="a choice that says nothing"),
         pytest.param(b'{"error":"Hi"}', id="an error"),
         pytest.param(b'{"choices":[{"delta":{"content":"Hi"}}', id="no JSON"),
     ],
@@ -207,6 +214,9 @@ def test_what_is_kept_of_a_chunk_is_not_much() -> None:
 def test_text_that_may_be_a_tag_is_not_learned() -> None:
     """H7: before any text a piece of it may open a thought, whatever the one before was."""
     assert learned(SAID, TextDelta("Hi"), passive=False) is None
+    for text in (b" ", b"<think>", b"a"):
+        beside = b'{"choices":[{"delta":{"reasoning":"Hi","content":"%b"}}]}' % text
+        assert learned(beside, ThinkingDelta("Hi"), passive=False) is None
 
 
 def test_a_chunk_fits_if_the_same_is_around_its_text() -> None:
@@ -223,6 +233,7 @@ def test_padding_is_not_looked_at() -> None:
     known = of(padded % (b"Hi", b"xyz"))
     run = b"".join(b"data: " + padded % (text, random) + b"\n\n" for text, random in ((b"a", b"1234"), (b"b", b"")))
     assert taken(known, run) == ([Pieces(b'"a"\n"b"', 2)], 2, b"")
+    assert of(padded % (b"Hi", b'x\\"y')) is None
     for random in (b'"', b"\\u0000", b"\xff"):
         read = b"data: " + padded % (b"a", random) + b"\n\n"
         assert taken(known, read) == ([], 0, read)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import re
+from itertools import repeat
+from operator import truediv
 
 import msgspec
 
@@ -46,7 +48,7 @@ def unit(vector: bytes, dimensions: int | None = None) -> bytes:
         raise UpstreamBroken(NOT_FINITE, status=400)
     if not cut and (abs(length - 1) < _ROUNDING or not length):
         return vector
-    return msgspec.json.encode([value / length for value in values] if length else values)
+    return msgspec.json.encode(list(map(truediv, values, repeat(length))) if length else values)
 
 
 def checked(vector: bytes) -> bytes:

@@ -74,6 +74,11 @@ class Completion:
         return (bool(self._reason) or self._terminated) and not self.ended
 
     @property
+    def holds(self) -> bool:
+        """Whether text was or is held back, for a think tag that it may be part of."""
+        return self._tags is not None
+
+    @property
     def open(self) -> bool:
         """Whether nothing has been said of an end."""
         return not (self._reason or self._terminated or self.ended)

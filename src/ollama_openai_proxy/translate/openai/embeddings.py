@@ -23,11 +23,10 @@ UNEVEN = "the upstream answered with embeddings of different lengths"
 _VECTOR = re.compile(rb'"embedding"\s*:\s*([\["])')
 _CLOSING = {b"[": b"]", b'"': b'"'}
 _LONGEST_KEY = 32  # bytes; a key with more space around its colon is found at the end
-# Of what numbers are made and what stands between them. Not of these: the plus and the E of large numbers, and the
-# letters of NaN, null and the like.
-_NUMERALS = b"0123456789.- \t\n\r"
+# What strings, objects, null and true have, and large exponents may. Lists and false are found with other things.
+_OTHERS = (b'"', b"{", b"u", b"E")
 _MINUS = ord("-")
-_FEW = 64  # exponents; to look at more one by one takes as long as to read the numbers
+_FEW = 64  # exponents; to look at more of them one by one takes as long as to read the numbers
 
 Convert = Callable[[bytes], bytes]
 
@@ -78,6 +77,7 @@ class Embeddings(msgspec.Struct, frozen=True):
 
 _decoder = msgspec.json.Decoder(_Body)
 _place = msgspec.json.Decoder(_Place)
+_json = msgspec.json.Decoder(msgspec.Raw)
 
 
 def truncation(profile: Profile, context_length: int | None) -> dict[str, Any]:
@@ -100,7 +100,7 @@ class Decoder:
 
     def __init__(self, count: int, convert: Convert, secrets: Secrets = (), checks: Checks | None = None) -> None:
         """`count`: how many inputs there were. `convert` takes the JSON of a vector, and returns what to keep of it:
-        the same object if it may stay as it is. It is left out for those that `checks` does not want to be looked at."""
+        the same object if it may stay as it is. It is left out for lists of numbers that are not due."""
         self._count = count
         self._convert = convert
         self._secrets = secrets
@@ -177,46 +177,45 @@ class Decoder:
         return self._listed(msgspec.json.encode(floats))
 
     def _listed(self, vector: bytes) -> bytes:
-        if not self._checks.due(self._count, first=self._first is None):
-            commas = _commas(vector)
-            if commas is not None:
-                return self._even(vector, commas)
+        if not self._checks.due(self._count, first=self._first is None) and only_numbers(vector):
+            return self._even(vector)
         kept = self._convert(vector)
         self._checks.saw(kept=kept is vector)
         return self._even(kept)
 
-    def _even(self, vector: bytes, commas: int | None = None) -> bytes:
+    def _even(self, vector: bytes) -> bytes:
         if self._first is None:
             self._first = vector  # often there is no other, and they are long to count in
             return vector
         if self._commas is None:
             self._commas = self._first.count(b",")
-        if (vector.count(b",") if commas is None else commas) != self._commas:
+        if vector.count(b",") != self._commas:
             raise UpstreamBroken(UNEVEN)
         return vector
 
 
-def _commas(vector: bytes) -> int | None:
-    """Return the number of commas in a list of numbers with no large exponents; None if it may be another thing.
+def only_numbers(vector: bytes) -> bool:
+    """Whether a list has nothing but numbers in it; it says no, too, if they have many exponents or large ones.
 
-    One pass over the bytes, a quarter of what it takes to read the numbers; how each of them is written is not seen.
+    It takes a sixth of the time of reading the numbers: a check of the syntax, and some bytes that must not be there.
     """
-    left = vector.translate(None, _NUMERALS)
-    if exponents := left.count(b"e"):
-        if exponents > _FEW or not _negative(vector):
-            return None
-        left = left.replace(b"e", b"")
-    commas = len(left) - 2
-    return commas if left == b"[%b]" % (b"," * commas) else None
-
-
-def _negative(vector: bytes) -> bool:
-    """Whether all exponents are."""
-    at = vector.find(b"e")
-    while at >= 0:
-        if vector[at + 1] != _MINUS:
+    find = vector.find
+    if find(b"[", 1) >= 0:
+        return False
+    for other in _OTHERS:
+        if find(other) >= 0:
             return False
-        at = vector.find(b"e", at + 1)
+    exponents = 0  # or the ends of true and false
+    at = find(b"e")
+    while at >= 0:
+        exponents += 1
+        if vector[at + 1] != _MINUS or exponents > _FEW:
+            return False
+        at = find(b"e", at + 1)
+    try:
+        _json.decode(vector)
+    except msgspec.DecodeError:
+        return False
     return True
 
 

@@ -127,7 +127,8 @@ def learned(data: bytes, said: TextDelta | ThinkingDelta, *, passive: bool) -> R
         completion.add(strictly(data), events, data)
     except (UpstreamError, *UNREADABLE):
         return None
-    as_before = completion.open and completion.usage == NO_USAGE and completion.passive == passive
+    as_before = completion.open and completion.usage == NO_USAGE
+    as_before = as_before and completion.passive == passive and not completion.holds
     if events != [other] or odd or not as_before:
         return None
     end = b'"' + (padding or after)

@@ -152,7 +152,7 @@ class StreamDecoder:
                 raise
             self.odd.pop("invalid_json", None)
         self._completion.cut(out)
-        self.ended = self._completion.ended
+        self.finishing, self.ended = False, True
 
     def _events(self, events: list[tuple[bytes, bytes]], out: list[Event]) -> None:
         completion = self._completion
