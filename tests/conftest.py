@@ -8,9 +8,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from ollama_openai_proxy.observe.log_json import JsonLines
 from support.proxy import KEY, PROMPT
+
+# How long an example takes says something of the machine, and of what else runs on it.
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 # What tests call the files that a proxy's output goes to.
 LOGS = ("*.log", "out", "err")

@@ -72,7 +72,7 @@ async def test_facts_of_each_model_of_a_router() -> None:
                for name, state in (("a&b/c:Q8", "loaded"), ("cold", "unloaded"))]  # fmt: skip
     async with Backend() as backend:
         backend.models = entries
-        backend.script("/props?model=a%26b/c:Q8&autoload=false", body(PROPS))
+        backend.script("/props?model=a%26b%2Fc%3AQ8&autoload=false", body(PROPS))
         async with running_proxy(backend.url) as url:
             await eventually(lambda: len(backend.requests) == 2)
             proxy = Proxy(url, backend)
