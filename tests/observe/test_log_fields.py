@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from ollama_openai_proxy.errors import UpstreamTimeout
-from ollama_openai_proxy.observe.log_fields import facts_of, message_of
+from ollama_openai_proxy.observe.log_fields import Line, facts_of, message_of
 from ollama_openai_proxy.observe.record import request_id
 
 CANARY = "sk-canary-1234"
@@ -78,3 +78,10 @@ def test_request_id() -> None:
         assert facts_of(line("x", request_id="r2")) == {"request_id": "r2"}
     finally:
         request_id.reset(token)
+
+
+def test_facts_of_an_exchange_can_be_taken_twice() -> None:
+    """What one reader takes away of the facts is there for the next, as of any line."""
+    exchange = Line("any", {"status": 200, "path": "/"})
+    facts_of(exchange).clear()
+    assert facts_of(exchange) == {"status": 200, "path": "/"}

@@ -262,3 +262,16 @@ async def test_b2_t20_nothing_of_the_body_is_echoed() -> None:
     async with proxied() as proxy:
         response = await proxy.ask("POST", "/api/chat", b'{"model":"m","messages":[{"content":"my-secret-prompt"')
         assert (response.status, response.json) == (400, {"error": "unexpected EOF"})
+
+
+@pytest.mark.parametrize("came", [[], [b'{"model":', b'"m"}']])
+async def test_body_of_a_client_that_leaves(came: list[bytes]) -> None:
+    """What came before a client left is no body, whether it reads as one or not: nobody is there for an answer."""
+    messages: list[Message] = [{"type": "http.request", "body": part, "more_body": True} for part in came]
+
+    async def receive() -> Message:
+        return messages.pop(0) if messages else {"type": "http.disconnect"}
+
+    with pytest.raises(InvalidRequest) as caught:
+        await read_body(Request({"type": "http", "headers": []}, receive), BodyLimits())
+    assert (caught.value.status, caught.value.outcome) == (499, "client_abort")

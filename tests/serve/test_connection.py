@@ -6,8 +6,11 @@ import asyncio
 import gc
 import time
 import weakref
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 import pytest
+import uvloop
 from starlette.types import Receive, Scope, Send
 
 from ollama_openai_proxy.limits import ClientLimits
@@ -156,6 +159,26 @@ async def test_head_that_begins_on_a_kept_connection() -> None:
         began = time.monotonic()
         assert (await client.response()).status == 408
         assert 0.4 < time.monotonic() - began < 5
+
+
+@pytest.mark.parametrize("keep_alive", [60, 0.0001], ids=["", "due at once"])
+@pytest.mark.parametrize("run", [asyncio.run, uvloop.run], ids=["asyncio", "uvloop"])
+def test_head_that_begins_with_the_end_of_a_late_body(
+    run: Callable[[Coroutine[Any, Any, None]], None], keep_alive: float
+) -> None:
+    """So has one of which the first bytes come in one read with what was still to come of a body, in either loop."""
+
+    async def ask() -> None:
+        limits = ClientLimits(header_timeout=0.5, keep_alive=keep_alive)
+        async with serving(app, limits=limits) as url, RawClient(url) as client:
+            await client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n")
+            assert (await client.response()).body == b"ok"
+            await client.send(b"0123456789GET / HT")
+            began = time.monotonic()
+            assert (await client.response()).status == 408
+            assert 0.4 < time.monotonic() - began < 5
+
+    run(ask())
 
 
 async def test_head_that_begins_before_an_answer() -> None:

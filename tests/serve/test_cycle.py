@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
+import tracemalloc
 from collections.abc import Sequence
 from typing import Any
 
@@ -215,3 +217,24 @@ async def test_parts_of_a_body(parts: list[bytes]) -> None:
     message = await cycle.receive()
     assert type(message["body"]) is bytes
     assert message == {"type": "http.request", "body": b"".join(parts), "more_body": False}
+
+
+async def test_long_headers_are_not_kept() -> None:
+    """What answers have said at length, as an origin that a client made up, takes no memory when they are over."""
+
+    async def answer(number: int) -> None:
+        origin = b"http://localhost:%d" % number + bytes(60_000).replace(b"\0", b"a")
+        await ours(Written()).send({**START, "headers": [(b"access-control-allow-origin", origin)]})
+        await asyncio.sleep(0)
+
+    await answer(0)
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        for number in range(100):
+            await answer(number)
+        gc.collect()
+        after, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert after - before < 1_000_000

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import time
 
 import pytest
@@ -14,7 +15,7 @@ from ollama_openai_proxy.serve.relay import FINISH_GRACE
 from ollama_openai_proxy.translate.ollama.reply import CHAT, ReplyEncoder
 from ollama_openai_proxy.translate.ollama.reply import Reply as Told
 from ollama_openai_proxy.translate.translator import ReplyTranslator
-from support.relaying import END, Scene, chunk, relayed
+from support.relaying import END, HEAD, Scene, chunk, relayed
 from support.replies import DONE, finish, text, usage
 from support.waiting import eventually
 from support.wire import cut
@@ -148,6 +149,42 @@ async def test_h9_grace(slow: bool) -> None:
         assert FINISH_GRACE - 0.1 < time.monotonic() - began < FINISH_GRACE + 1
         assert (scene.client.said, scene.client.last, scene.reply.whole) == ("a", True, False)
         assert not scene.record.odd
+
+
+async def test_h9_a_client_that_takes_the_finish_slowly() -> None:
+    """H9: so it is when the client has yet to take what came with the finish reason."""
+    async with relayed() as scene:
+        scene.client.gate.clear()
+        scene.wire.arrive(chunk(text("a") + finish()))
+        assert (scene.client.said, scene.wire.reading) == ("a", False)
+        scene.client.gate.set()
+        await asyncio.wait_for(scene.ended(), FINISH_GRACE + 1)
+        assert (scene.client.last, scene.reply.whole) == (True, False)
+
+
+async def test_h9_what_has_come_by_then_counts() -> None:
+    """H9: what had come when that time is over is passed on, though the client was not ready for it."""
+    async with relayed() as scene:
+        scene.wire.arrive(chunk(text("a") + finish()))
+        scene.client.gate.clear()
+        scene.wire.arrive(chunk(text("b")))
+        scene.wire.connection.data_received(chunk(text("c") + usage()))
+        await asyncio.sleep(FINISH_GRACE + 0.1)
+        scene.client.gate.set()
+        await scene.ended()
+        assert (scene.client.said, scene.translator.facts().usage.prompt_tokens is None) == ("abc", False)
+
+
+async def test_e16_what_unpacks_to_a_fault() -> None:
+    """E16: a packed body that breaks is told at once, after what came before the fault, whatever else may come."""
+    packed = gzip.compress(text("a"))
+    scene = Scene(head=HEAD.replace(b"\r\n\r\n", b"\r\nContent-Encoding: gzip\r\n\r\n"))
+    scene.reply.unpack()
+    await scene.begin()
+    scene.wire.arrive(chunk(packed + b"nothing that is packed"))
+    with pytest.raises(UpstreamError):
+        await scene.ended()
+    assert scene.client.said == "a"
 
 
 @pytest.mark.parametrize("error", [None, ConnectionResetError()], ids=["FIN", "RST"])

@@ -28,6 +28,7 @@ _EARLY_BYTES = 256 * 1024
 # For so many at a time of those that were one connection too many, and so much shorter.
 _TURNED_AWAY = 32
 _TURNED_AWAY_SECONDS = 1.0
+_NEVER = float("inf")
 
 
 class Gate:
@@ -70,6 +71,7 @@ class Connection(HttpToolsProtocol):
         self._on_deadline: Callable[[], None] | None = None
         self._keeps = False  # whether it is that of the next request
         self._timer: asyncio.TimerHandle | None = None
+        self._looks = _NEVER  # when the timer fires: uvloop's handles of what is due at once can't tell
         self._answering: Cycle | None = None
         self._deaf = False
         self._discarded = 0
@@ -111,8 +113,6 @@ class Connection(HttpToolsProtocol):
         if self._deaf:
             self._discard(len(data))
         else:
-            if self._keeps:
-                self._disarm()
             self._read(data)
 
     def _read(self, data: bytes) -> None:
@@ -257,16 +257,16 @@ class Connection(HttpToolsProtocol):
         self._deadline = deadline = self.loop.time() + seconds
         self._on_deadline = end
         self._keeps = False
-        if self._timer is None or self._timer.when() > deadline:
+        if deadline < self._looks:
             self._wait(deadline)
 
     def _wait(self, until: float) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = self.loop.call_at(until, self._look)
+        self._timer, self._looks = self.loop.call_at(until, self._look), until
 
     def _look(self) -> None:
-        self._timer = None
+        self._timer, self._looks = None, _NEVER
         if self._deadline is None or self._on_deadline is None:
             return
         if self._deadline > self.loop.time():

@@ -17,6 +17,8 @@ _EMPTY = (204, 304)
 _DECISIVE = frozenset({b"content-length", b"transfer-encoding", b"connection"})
 # How large a body may be to be copied behind its head; a larger one is written by itself.
 _COPIED = 64 * 1024
+# How long a header may be to be known again: a client decides of some what they say, and of how much.
+_KNOWN = 256
 
 
 class Cycle(RequestResponseCycle):
@@ -107,7 +109,7 @@ class Cycle(RequestResponseCycle):
         lines = [STATUS_LINE[status]]
         closes = False
         for name, value in (*self.default_headers, *headers):
-            text, decisive = _line(name, value)
+            text, decisive = (_known_line if len(value) <= _KNOWN else _line)(name, value)
             lines.append(text)
             if decisive == b"connection":
                 closes = closes or b"close" in [token.lower().strip() for token in value.split(b",")]
@@ -178,7 +180,6 @@ class Cycle(RequestResponseCycle):
         self.on_response()
 
 
-@lru_cache(maxsize=256)
 def _line(name: bytes, value: bytes) -> tuple[bytes, bytes | None]:
     """Return a header's line; and its name, in lower case, if it decides how the answer ends.
 
@@ -190,3 +191,6 @@ def _line(name: bytes, value: bytes) -> tuple[bytes, bytes | None]:
         raise RuntimeError("the value of a header has characters that values have not")
     name = name.lower()
     return b"%b: %b\r\n" % (name, value), name if name in _DECISIVE else None
+
+
+_known_line = lru_cache(maxsize=256)(_line)

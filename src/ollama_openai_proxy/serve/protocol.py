@@ -94,7 +94,7 @@ class ClientProtocol(Connection):
                 self._refuse(heads.MALFORMED)
         elif self._seen > self._limits.header_size:
             self._refuse(heads.TOO_BIG)
-        elif self._deadline is None:
+        elif self._deadline is None or self._keeps:  # a head has begun
             self._arm_head()
 
     def _exceeds(self) -> bool:

@@ -70,10 +70,10 @@ def test_order_and_text_are_kept() -> None:
     assert converse(messages) == [{"role": "user", "content": text} for text in texts]
 
 
-@pytest.mark.parametrize("role", ["Assistant", "USER"])
+@pytest.mark.parametrize("role", ["Assistant", "USER", "assistant", "user"])
 def test_past_thoughts(role: str) -> None:
     """Contract 11.1: an assistant's past thinking is kept, for the backends that want it; others have none."""
-    kept = {"thinking": "hm"} if role == "Assistant" else {}
+    kept = {"thinking": "hm"} if role.lower() == "assistant" else {}
     expected = [{"role": role.lower(), "content": "4"} | kept]
     assert converse(f'[{{"role":"{role}","content":"4","thinking":"hm"}}]') == expected
 

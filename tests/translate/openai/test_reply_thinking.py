@@ -45,6 +45,13 @@ def test_tags_split_over_deltas_enclose_thinking() -> None:
     assert told(*map(delta, pieces), STOP) == Told(text="Hi", thinking="hm", reason="stop")
 
 
+@pytest.mark.parametrize("space", [" ", "\n", "\u3000"], ids=ascii)
+def test_tags_behind_white_space_enclose_thinking(space: str) -> None:
+    """H22: templates leave a line feed before the tag, in a delta of its own or with it."""
+    for pieces in ([space, "<think>hm</think>Hi"], [f"{space}<think>", "hm</think>Hi"]):
+        assert told(*map(delta, pieces), STOP) == Told(text="Hi", thinking="hm", reason="stop")
+
+
 def test_tags_that_never_close_are_thinking_to_the_end() -> None:
     """H22: what is held of half a tag comes with the end, before it."""
     assert told(delta("<think>hm"), delta("</thi"), STOP) == Told(thinking="hm</thi", reason="stop")
