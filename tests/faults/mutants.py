@@ -17,9 +17,9 @@ CLIENT = (
     ),
     Mutant(
         "each byte buys a head more time",
-        "serve/connection.py",
-        "            if self._keeps:",
-        "            if True:",
+        "serve/protocol.py",
+        "        elif self._deadline is None or self._keeps:  # a head has begun",
+        "        else:",
         ("A2",),
     ),
     Mutant(

@@ -94,7 +94,7 @@ REPLIES = (
     Mutant(
         "a connection is used again though its request has not gone",
         "upstream/connection.py",
-        "and self._unsent is None and",
+        "and not self._sends() and",
         "and",
         ("T11",),
     ),

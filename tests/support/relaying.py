@@ -58,11 +58,11 @@ class Client:
 class Scene:
     """A reply that comes over a wire, the client whom it is for, and the relay between them."""
 
-    def __init__(self, translator: ReplyTranslator | None = None) -> None:
+    def __init__(self, translator: ReplyTranslator | None = None, *, head: bytes = HEAD) -> None:
         self.wire = Wire()
         self.reply = Reply(self.wire.connection, Deadlines(Timeouts(), streamed=True), 2**30)
         self.wire.connection.ask(b"GET / HTTP/1.1\r\n\r\n", b"", self.reply)
-        self.wire.arrive(HEAD)
+        self.wire.arrive(head)
         self.translator = translator or ReplyTranslator(ReplyEncoder(Told(CHAT, "m", arrived=0, streamed=True)))
         self.translator.open("text/event-stream", 0)
         self.client = Client()

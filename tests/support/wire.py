@@ -36,6 +36,9 @@ class Wire(asyncio.Transport):
         for data in list_of_data:
             self.write(data)
 
+    def get_write_buffer_size(self) -> int:
+        return 0
+
     def is_closing(self) -> bool:
         return self._closing
 

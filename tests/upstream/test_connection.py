@@ -6,6 +6,7 @@ What answers may be cut into is in test_connection_cuts.py, and which heads are 
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Callable
 
 import httptools
@@ -72,19 +73,36 @@ def test_large_bodies_wait_for_a_slow_reader(run: Run) -> None:
     run(sent())
 
 
-def test_t11_an_answer_before_the_body_has_gone(run: Run) -> None:
+@pytest.mark.parametrize("size", [250 * 1024, len(LARGE)], ids=["written at once", "in pieces"])
+def test_t11_an_answer_before_the_body_has_gone(run: Run, size: int) -> None:
     """T11: a backend that answers before it has read the request is heard, and the connection, on which the rest of the
     body would be the next request, is closed."""
 
     async def sent() -> None:
         async with connected() as (line, peer):
-            line.ask(head(len(LARGE)), LARGE)
+            line.ask(head(size), LARGE[:size])
             await peer.read(1000)
             await peer.send(b"HTTP/1.1 413 Too Large\r\nContent-Length: 3\r\n\r\nno!")
             await eventually(lambda: line.lost)
             assert line.heard.head is not None
             assert (line.heard.head.status, line.heard.body, line.heard.whole) == (413, b"no!", True)
             assert line.freed == 0
+
+    run(sent())
+
+
+@pytest.mark.parametrize("size", [250 * 1024, len(LARGE)], ids=["written at once", "in pieces"])
+def test_t11_an_answer_to_the_close_before_the_body_has_gone(run: Run, size: int) -> None:
+    """T11: an answer that ends with the connection ends when the backend has no more to say, read or not."""
+
+    async def sent() -> None:
+        async with connected() as (line, peer):
+            line.ask(head(size), LARGE[:size])
+            await peer.read(1000)
+            await peer.send(b"HTTP/1.1 413 Too Large\r\n\r\nno!")
+            peer.sock.shutdown(socket.SHUT_WR)
+            await eventually(lambda: line.lost)
+            assert (line.heard.body, line.heard.whole, line.heard.failure) == (b"no!", True, None)
 
     run(sent())
 

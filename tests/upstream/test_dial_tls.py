@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from ollama_openai_proxy.errors import UpstreamTimeout, UpstreamUnreachable
-from ollama_openai_proxy.upstream.dial import Dialer
+from ollama_openai_proxy.upstream.connection import Connection
+from ollama_openai_proxy.upstream.dial import Dialer, Unconnected
 from support.dialling import (
     LATE,
     UNPROVEN,
@@ -24,7 +27,8 @@ from support.dialling import (
 )
 from support.listeners import Authority, only_tls_1_0, tls_listener
 from support.scripted import Close, Hold, Pause, Reset, Send, Step, Upstream
-from support.waiting import eventually, no_descriptors_left
+from support.waiting import eventually, no_descriptors_left, no_errors
+from support.wire import Heard
 
 
 @pytest.fixture(params=[on_asyncio, on_uvloop], ids=["asyncio", "uvloop"])
@@ -40,6 +44,73 @@ def authority(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Authority:
     made = Authority(tmp_path)
     monkeypatch.setenv("SSL_CERT_FILE", str(made.file))
     return made
+
+
+def test_f12_held_back_until_the_backend_has_closed(run: Run, authority: Authority) -> None:
+    """F12: within TLS, too, all arrives of what a backend sent before it closed, however long reading is paused."""
+    body = b"x" * 3_000_000
+
+    def answer(listener: socket.socket, context: ssl.SSLContext) -> None:
+        with context.wrap_socket(listener.accept()[0], server_side=True) as accepted:
+            accepted.recv(1000)
+            accepted.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+            accepted.shutdown(socket.SHUT_WR)
+
+    async def read() -> None:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            answering = asyncio.create_task(asyncio.to_thread(answer, listener, authority.issue("127.0.0.1")))
+            dialer = Dialer(f"https://127.0.0.1:{listener.getsockname()[1]}/v1")
+            connection = await dialer.connect(lambda: Connection(lambda _: None, lambda _: None), 5)
+            heard = Heard()
+            heard.arrived = connection.pause
+            connection.ask(b"GET / HTTP/1.1\r\n\r\n", b"", heard)
+            while not heard.whole and heard.failure is None:
+                connection.resume()
+                await asyncio.sleep(0.02)  # as long as a client takes
+            assert (heard.failure, heard.body == body) == (None, True)
+            await answering
+            connection.abort()
+            await dialer.close()
+
+    run(read())
+
+
+@pytest.mark.parametrize("closes", [False, True])
+@pytest.mark.usefixtures("authority")
+def test_d6_speaks_first(run: Run, *, closes: bool) -> None:
+    """D6: what does not wait for TLS to begin speaks none, whether it closes at once or not."""
+
+    async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"SSH-2.0-backend\r\n")
+        with suppress(OSError):
+            while not closes and await reader.read(1000):
+                pass
+        writer.close()
+
+    async def greeted() -> None:
+        async with await asyncio.start_server(greet, "127.0.0.1", 0) as server:
+            url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
+            with pytest.raises(Unconnected) as caught:
+                await dialled(url)
+            assert (str(caught.value), caught.value.passing) == (UNPROVEN, False)
+
+    run(greeted())
+
+
+@pytest.mark.usefixtures("authority")
+def test_d6_closes_at_once(run: Run) -> None:
+    """D6: so does what closes before TLS could begin; that may be gone in a moment, and nobody's mistake is logged."""
+
+    async def left() -> None:
+        async with await asyncio.start_server(lambda _reader, writer: writer.close(), "127.0.0.1", 0) as server:
+            url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
+            with no_errors():
+                for _ in range(10):
+                    with pytest.raises(Unconnected) as caught:
+                        await dialled(url)
+                    assert (str(caught.value), caught.value.passing) == (UNPROVEN, True)
+
+    run(left())
 
 
 def test_d3_an_address_without_tls(run: Run, authority: Authority) -> None:

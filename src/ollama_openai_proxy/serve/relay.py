@@ -63,7 +63,8 @@ class Relay:
 
     def _let_go(self) -> None:
         self._over = True
-        self._record.waited += perf_counter_ns() - self._stopped
+        if not self._translator.done:  # an answer ends with its last byte
+            self._record.waited += perf_counter_ns() - self._stopped
         for handle in (self._grace, self._turn):
             if handle is not None:
                 handle.cancel()
@@ -87,13 +88,16 @@ class Relay:
         except Exception as error:  # noqa: BLE001  # it is for whoever waits, and no callback's
             self._failure, self._over = error, True
         self._stopped = perf_counter_ns()
-        if (self._over or self._rest is not None) and self._wake is not None and not self._wake.done():
-            self._wake.set_result(None)
+        if self._over or self._rest is not None:
+            if self._wake is not None and not self._wake.done():
+                self._wake.set_result(None)
+        elif self._translator.finishing and self._grace is None:
+            self._grace = asyncio.get_running_loop().call_later(FINISH_GRACE, self._give_up)
 
     def _pass_on(self, elapsed: int) -> None:
         translator, reply = self._translator, self._reply
         while True:
-            read = b"" if self._ending else self._take()
+            read = self._take()
             if read:
                 out = translator.feed(read, elapsed)
             elif reply.whole or self._ending:
@@ -127,8 +131,6 @@ class Relay:
         if self._rest is not None:
             reply.hold()
             return True
-        if self._grace is None and self._translator.finishing:
-            self._grace = asyncio.get_running_loop().call_later(FINISH_GRACE, self._give_up)
         if wrote and self._pulse.rest:
             reply.hold()
             self._turn = asyncio.get_running_loop().call_later(self._pulse.rest, self._go_on)
@@ -136,7 +138,7 @@ class Relay:
             reply.hold()
             self._turn = asyncio.get_running_loop().call_soon(self._go_on)
         else:
-            return not (reply.pieces or reply.whole or reply.failure)
+            return not (reply.pieces or reply.whole or reply.failure or reply.packed)
         self._pausing = True
         return True
 

@@ -55,6 +55,7 @@ class Connection(asyncio.Protocol):
         self._on_lost = on_lost
         self._parser = httptools.HttpResponseParser(self)
         self._parser.set_dangerous_leniencies(lenient_spaces_after_chunk_size=True)  # which old servers pad
+        self._source: asyncio.Transport | None = None
         self._receiver: Receiver | None = None
         self._headers: list[Header] = []
         self._seen = 0  # bytes of a head, or that came since the last of a body
@@ -71,7 +72,10 @@ class Connection(asyncio.Protocol):
         self.lost = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Called again when TLS is spoken, with what speaks it."""
         self.transport = cast("asyncio.Transport", transport)  # uvloop's is none by its class
+        # Held back is what comes before TLS: of what uvloop's TLS holds back the rest is lost if the backend closes.
+        self._source = self._source or self.transport
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.lost = True
@@ -86,6 +90,11 @@ class Connection(asyncio.Protocol):
         else:
             receiver.lost(self._loss(exc), heard=self._heard)
         receiver.arrived()
+
+    def eof_received(self) -> None:
+        """Close: no answer is left to come, so that what has not been sent of the request need not be."""
+        if self._sends():
+            self.transport.abort()
 
     def _loss(self, exc: Exception | None) -> UpstreamError:
         if not self._in_head:
@@ -118,6 +127,10 @@ class Connection(asyncio.Protocol):
         self._unsent = self._unsent[_PIECE:] or None
         if self._unsent is not None:  # a fast peer would leave no turn to others
             asyncio.get_running_loop().call_soon(self._pump)
+
+    def _sends(self) -> bool:
+        """Whether something of a request has yet to leave."""
+        return self._unsent is not None or self.transport.get_write_buffer_size() > 0
 
     def pause_writing(self) -> None:
         self._writable = False
@@ -160,9 +173,9 @@ class Connection(asyncio.Protocol):
         self._receiver = None
         self._disarm()
         receiver.ended()
-        if self._keeps and not self._spoilt and self._unsent is None and not self.transport.is_closing():
+        if self._keeps and not self._spoilt and not self._sends() and not self.transport.is_closing():
             self.reused = True
-            self.transport.resume_reading()
+            self.resume()
             self._on_free(self)
         else:
             self.abort()
@@ -209,13 +222,13 @@ class Connection(asyncio.Protocol):
 
     def pause(self) -> None:
         """Read no more of an answer for now."""
-        if not self.transport.is_closing():
-            self.transport.pause_reading()
+        if self._source is not None and not self._source.is_closing():
+            self._source.pause_reading()
 
     def resume(self) -> None:
         """Read again."""
-        if not self.transport.is_closing():
-            self.transport.resume_reading()
+        if self._source is not None and not self._source.is_closing():
+            self._source.resume_reading()
 
     # The end.
 

@@ -70,7 +70,8 @@ class Dialer:
         """Return a protocol that is connected, with TLS done where the URL asks for it. Raises Unconnected.
 
         `seconds` limits name, connection, proxy and TLS together. `make` is called for each address whose turn it is
-        to speak TLS: what it made before is of no more use.
+        to speak TLS: what it made before is of no more use. A protocol is told twice that it is connected if it speaks
+        TLS: first of the connection beneath.
         """
         by = asyncio.get_running_loop().time() + seconds
         left = await self._find(by)
@@ -159,14 +160,25 @@ class Dialer:
 
     async def _encrypt(self, trust: ssl.SSLContext, make: Callable[[], P], opened: socket.socket, by: float) -> P:
         loop = asyncio.get_running_loop()
-        _, protocol = await loop.create_connection(
-            make,
-            sock=opened,
-            ssl=trust,
+        plain, beneath = await loop.create_connection(_Beneath, sock=opened)
+        if beneath.heard:
+            plain.abort()
+            raise ssl.SSLError("the peer speaks first")
+        if plain.is_closing():
+            raise ConnectionResetError
+        protocol = make()
+        protocol.connection_made(plain)
+        encrypted = await loop.start_tls(
+            plain,
+            protocol,
+            trust,
             server_hostname=self._target.name,
             ssl_handshake_timeout=max(by - loop.time(), 0) + 1,  # ours is the first to pass
             ssl_shutdown_timeout=_GOODBYE_SECONDS,
         )
+        if encrypted is None or encrypted.is_closing():
+            raise ConnectionResetError
+        protocol.connection_made(encrypted)
         return protocol
 
     def _late(self, outcome: str) -> Unconnected:
@@ -174,6 +186,15 @@ class Dialer:
 
     def _refused(self) -> Unconnected:
         return Unconnected(UpstreamUnreachable(f"{self._who} refused the connection"), passing=True)
+
+
+class _Beneath(asyncio.Protocol):
+    """What hears a peer that does not wait for TLS to begin."""
+
+    heard = False
+
+    def data_received(self, data: bytes) -> None:
+        self.heard = True
 
 
 class _Place(NamedTuple):

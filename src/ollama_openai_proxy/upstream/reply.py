@@ -60,6 +60,11 @@ class Reply:
             self._inflated = Inflated(self.head.encoding)
 
     @property
+    def packed(self) -> bool:
+        """Whether there may be more than `pieces` tell."""
+        return self._inflated is not None
+
+    @property
     def content_type(self) -> str:
         return self.head.content_type if self.head else ""
 
