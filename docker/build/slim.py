@@ -2,7 +2,7 @@
 
     slim.py ENVIRONMENT
 
-Goes: debug symbols, sources and headers of extension modules, type stubs, tests, the commands of dependencies, and the
+Goes: debug symbols, sources of extension modules, type stubs, tests, the commands of dependencies, and the
 READMEs in their METADATA. Each package's RECORD names what stays, so that whoever lists or verifies packages finds what
 there is.
 """
@@ -21,13 +21,11 @@ from trees import files, settle
 
 # Below site-packages. One that matches nothing is out of date and fails the build.
 DEAD = (
-    "*.h",
     "*.proto",
     "*.pxd",
     "*.pxi",
     "*.pyi",
     "*.pyx",
-    "_testcapi.*.so",
     "certifi/tests/*",
     "protobuf/testdata/*",
 )
