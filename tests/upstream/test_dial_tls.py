@@ -81,11 +81,13 @@ def test_d6_speaks_first(run: Run, *, closes: bool) -> None:
     """D6: what does not wait for TLS to begin speaks none, whether it closes at once or not."""
 
     async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(b"SSH-2.0-backend\r\n")
-        with suppress(OSError):
-            while not closes and await reader.read(1000):
-                pass
-        writer.close()
+        try:
+            writer.write(b"SSH-2.0-backend\r\n")
+            with suppress(OSError):
+                while not closes and await reader.read(1000):
+                    pass
+        finally:  # when the loop ends, too
+            writer.close()
 
     async def greeted() -> None:
         async with await asyncio.start_server(greet, "127.0.0.1", 0) as server:
