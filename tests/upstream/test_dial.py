@@ -27,21 +27,11 @@ from support.dialling import (
     failing,
     failure,
     names,
-    on_asyncio,
-    on_uvloop,
     silent,
 )
 from support.listeners import BlackHole, closed_port
 from support.scripted import Hold, Send, Upstream
 from support.waiting import eventually, no_descriptors_left, no_tasks_left
-
-
-@pytest.fixture(params=[on_asyncio, on_uvloop], ids=["asyncio", "uvloop"])
-def run(request: pytest.FixtureRequest) -> Run:
-    """What runs a coroutine, on one loop or on the other."""
-    runner: Run = request.param
-    return runner
-
 
 # The Host header of requests to a base URL, and where connections lead.
 HOSTS: dict[str, tuple[bytes, str, int]] = {

@@ -7,7 +7,6 @@ import itertools
 import socket
 import ssl
 from collections.abc import Sequence
-from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -22,8 +21,6 @@ from support.dialling import (
     Line,
     Run,
     failure,
-    on_asyncio,
-    on_uvloop,
 )
 from support.forward_proxy import GRANTS, ForwardProxy
 from support.listeners import Authority, BlackHole, closed_port, tls_listener
@@ -33,21 +30,6 @@ from support.waiting import eventually, no_descriptors_left
 
 AUTHORIZATION = b"Basic dXNlcjpjYW5hcnk="
 REFUSED = "the outgoing proxy refused the connection"
-
-
-@pytest.fixture(params=[on_asyncio, on_uvloop], ids=["asyncio", "uvloop"])
-def run(request: pytest.FixtureRequest) -> Run:
-    """What runs a coroutine, on one loop or on the other."""
-    runner: Run = request.param
-    return runner
-
-
-@pytest.fixture
-def authority(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Authority:
-    """An authority that is trusted."""
-    made = Authority(tmp_path)
-    monkeypatch.setenv("SSL_CERT_FILE", str(made.file))
-    return made
 
 
 def port_of(url: str) -> int:

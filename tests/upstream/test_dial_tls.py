@@ -22,28 +22,11 @@ from support.dialling import (
     dialled,
     failure,
     names,
-    on_asyncio,
-    on_uvloop,
 )
 from support.listeners import Authority, only_tls_1_0, tls_listener
 from support.scripted import Close, Hold, Pause, Reset, Send, Step, Upstream
 from support.waiting import eventually, no_descriptors_left, no_errors
 from support.wire import Heard
-
-
-@pytest.fixture(params=[on_asyncio, on_uvloop], ids=["asyncio", "uvloop"])
-def run(request: pytest.FixtureRequest) -> Run:
-    """What runs a coroutine, on one loop or on the other."""
-    runner: Run = request.param
-    return runner
-
-
-@pytest.fixture
-def authority(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Authority:
-    """An authority that is trusted."""
-    made = Authority(tmp_path)
-    monkeypatch.setenv("SSL_CERT_FILE", str(made.file))
-    return made
 
 
 def test_f12_held_back_until_the_backend_has_closed(run: Run, authority: Authority) -> None:
