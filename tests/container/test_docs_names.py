@@ -27,8 +27,12 @@ SHIPPED = [*PAGES, SCALING, CONTRIBUTING, ROOT / "SECURITY.md", *COMPOSE, *EXAMP
 READ_BY_COMPOSE = {name for path in COMPOSE for name in re.findall(r"\$\{([A-Z_]+)", path.read_text(encoding="utf-8"))}
 # Of other programs, or for the reader to replace.
 STANDARD = {
+    "ALL_PROXY": "read by UPSTREAM_PROXY_FROM_ENV, like the three below",
     "COMPOSE_ENV_FILES": "Compose's own",
     "DOCKER_BUILDKIT": "Docker's own",
+    "HTTPS_PROXY": "see ALL_PROXY",
+    "HTTP_PROXY": "see ALL_PROXY",
+    "NO_PROXY": "see ALL_PROXY",
     "OTEL_EXPORTER_OTLP_ENDPOINT": "OpenTelemetry's",
     "OWNER": "for the reader",
     "SSL_CERT_FILE": "OpenSSL's",
