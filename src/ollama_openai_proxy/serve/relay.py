@@ -72,9 +72,9 @@ class Relay:
             self._rest.close()
             self._rest = None
 
-    async def _something(self) -> None:
-        self._wake = asyncio.get_running_loop().create_future()
-        await self._wake
+    def _something(self) -> asyncio.Future[None]:
+        self._wake = wake = asyncio.get_running_loop().create_future()
+        return wake
 
     def _arrived(self) -> None:
         """Pass on what has come. Called by the reply."""

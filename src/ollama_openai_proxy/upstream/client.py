@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Self
 
 from ollama_openai_proxy.call import BreakerState, Call, Unwatched, Watcher
-from ollama_openai_proxy.deadlines import Deadlines, Timeouts
+from ollama_openai_proxy.deadlines import Deadlines, Looks, Timeouts
 from ollama_openai_proxy.errors import (
     Busy,
     ProxyError,
@@ -57,6 +57,7 @@ class Upstream:
         self.watcher = watcher = watcher or Unwatched()
         self.secrets = (api_key,) if api_key else ()
         self._timeouts = timeouts
+        self._looks = Looks(timeouts)
         headers = {
             "Content-Type": "application/json",
             "Accept-Encoding": "identity",
@@ -108,13 +109,14 @@ class Upstream:
             raise
 
     async def _open(self, call: Call) -> Reply:
-        deadlines = Deadlines(self._timeouts, streamed=call.streamed)
+        deadlines = Deadlines(self._timeouts, streamed=call.streamed, looks=self._looks)
         self._sender.count()
         repeats = 0
         while True:
             reply = await self._reach(call, deadlines)
             try:
-                await self._check(reply, call)
+                if not reply.fine:
+                    await self._check(reply, call)
                 reply.unpack()
             except UpstreamRefused:
                 reply.close()

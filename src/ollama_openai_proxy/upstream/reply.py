@@ -65,6 +65,11 @@ class Reply:
         return self._inflated is not None
 
     @property
+    def fine(self) -> bool:
+        """Whether it has begun, with a status that tells of success."""
+        return self.head is not None and 200 <= self.head.status < 300
+
+    @property
     def content_type(self) -> str:
         return self.head.content_type if self.head else ""
 
@@ -177,13 +182,10 @@ class Reply:
             self._resume()
         return data
 
-    async def _something(self) -> None:
-        """Wait until something has come."""
-        self._wake = asyncio.get_running_loop().create_future()
-        try:
-            await self._wake
-        finally:
-            self._wake = None
+    def _something(self) -> asyncio.Future[None]:
+        """Return what is done when something has come."""
+        self._wake = wake = asyncio.get_running_loop().create_future()
+        return wake
 
     def _pause(self) -> None:
         self._paused = True
