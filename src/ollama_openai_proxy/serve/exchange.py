@@ -107,7 +107,7 @@ class Exchange(Response):
         record, trace, attempted = told(scope)
         record.upstream, record.streamed = self._upstream.name, self._translator.streamed
         headers = (("X-Request-Id", record.request_id), *trace.call(_OPERATIONS.get(self._call.path, "chat")))
-        return self._call._replace(headers=headers, on_attempt=attempted)
+        return self._call.tied(headers, attempted)
 
     async def _break_off(self, error: ProxyError, send: Send) -> None:
         """Tell in the stream why it ends."""
