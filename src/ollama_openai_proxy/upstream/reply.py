@@ -37,6 +37,8 @@ class Reply:
         self._deadlines = deadlines
         self._left = limit
         self._inflated: Inflated | None = None
+        self.packed = False
+        """Whether there may be more than `pieces` tell."""
         self.failure: UpstreamError | None = None
         """Why no more comes, if not because it is whole."""
         self.arrived: Callable[[], None] = self._wake_up
@@ -57,12 +59,7 @@ class Reply:
     def unpack(self) -> None:
         """Let the body be unpacked, if it is packed. Raises UpstreamBroken if it can't be."""
         if self.head is not None and self.head.encoding and is_packed(self.head.encoding):
-            self._inflated = Inflated(self.head.encoding)
-
-    @property
-    def packed(self) -> bool:
-        """Whether there may be more than `pieces` tell."""
-        return self._inflated is not None
+            self._inflated, self.packed = Inflated(self.head.encoding), True
 
     @property
     def fine(self) -> bool:
@@ -87,7 +84,7 @@ class Reply:
     def _wake_up(self) -> None:
         if self._wake is not None and not self._wake.done():
             self._wake.set_result(None)
-        if self.pieces and not self._paused and sum(map(len, self.pieces)) > _HOLDS:
+        if not self.whole and not self._paused and sum(map(len, self.pieces)) > _HOLDS:
             self._pause()
 
     # The body.
@@ -98,21 +95,18 @@ class Reply:
         pieces = self.pieces
         if len(pieces) == 1 and len(pieces[0]) <= MAX_READ and self._inflated is None and not self._paused:
             data = pieces.pop()  # as it is most of the time
-        elif not (data := self._raw() if self._inflated is None else self._inflated.take(self._raw)):
-            self._check_end()
+        elif not (data := self._more()):
+            if self.failure is not None:
+                raise self.failure
+            if self._inflated is not None and self.whole:
+                self._inflated.end()
             return data
-        self._deadlines.came()
+        if not self.whole:
+            self._deadlines.came()
         self._left -= len(data)
         if self._left < 0:
             raise UpstreamBroken(TOO_LARGE, outcome="too_large")
         return data
-
-    def _check_end(self) -> None:
-        """Raise what there is to raise when nothing is left."""
-        if self.failure is not None:
-            raise self.failure
-        if self.whole and self._inflated is not None:
-            self._inflated.end()
 
     def listen(self, listener: Callable[[], None]) -> None:
         """Call `listener` each time that something has come: bytes, the end, or a failure.
@@ -120,7 +114,8 @@ class Reply:
         It takes all, or calls `hold`: what it leaves is not limited.
         """
         self.arrived = listener
-        self._deadlines.wait()
+        if not self.whole:
+            self._deadlines.wait()
 
     def hold(self) -> None:
         """Read no more for now: the client has yet to take what there was, and the time is the client's."""
@@ -144,11 +139,13 @@ class Reply:
 
     def begin(self) -> None:
         """Tell that the answer has begun. Until then `first_byte` limits, whatever else was read."""
-        self._deadlines.begin()
+        if not self.whole:
+            self._deadlines.begin()
 
     def follow(self, progress: Progress) -> None:
         """Let the reply fail, too, when bytes come but `progress` tells of none."""
-        self._deadlines.follow(progress)
+        if not self.whole:
+            self._deadlines.follow(progress)
 
     def release(self) -> None:
         """Let go of it after the answer: what trails is dropped, for a moment, so that the connection may be kept."""
@@ -168,6 +165,9 @@ class Reply:
         self.arrived = _nothing  # else it holds on to itself
         if not self.whole:
             self._connection.abort()
+
+    def _more(self) -> bytes:
+        return self._raw() if self._inflated is None else self._inflated.take(self._raw)
 
     def _raw(self) -> bytes:
         pieces = self.pieces

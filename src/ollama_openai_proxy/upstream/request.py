@@ -43,10 +43,10 @@ class Requests:
             if len(self._known) >= _MOST:
                 self._known.clear()
             start = self._known[key] = self._start(call)
-        lines = [_line(name, value) for name, value in call.headers]
-        if size:
-            lines.insert(0, b"Content-Length: %d" % size)
-        return b"\r\n".join((start, *lines, b"\r\n"))
+        head = b"%b\r\nContent-Length: %d" % (start, size) if size else start
+        for name, value in call.headers:
+            head += b"\r\n" + _line(name, value)
+        return head + b"\r\n\r\n"
 
     def _start(self, call: Call) -> bytes:
         method = "POST" if call.body else "GET"
