@@ -64,9 +64,8 @@ class Deadlines:
 
     def __init__(self, timeouts: Timeouts, *, streamed: bool, looks: Looks | None = None) -> None:
         """`looks` is that of all calls with these timeouts."""
-        self._loop = loop = asyncio.get_running_loop()
-        self._time = loop.time
-        now = loop.time()
+        self._time = asyncio.get_running_loop().time
+        now = self._time()
         total = timeouts.stream if streamed else timeouts.whole
         self._timeouts = timeouts
         self._idle = timeouts.idle
@@ -137,7 +136,7 @@ class Deadlines:
 
     def passed(self) -> UpstreamTimeout:
         """Return the error that tells which deadline has passed."""
-        now = self._loop.time()
+        now = self._time()
         if now >= self._end:
             return UpstreamTimeout("the request exceeded its maximum duration", outcome="up_total_timeout")
         if self._started or now < self._next:
@@ -156,7 +155,7 @@ class Deadlines:
         if now < min(self._next, self._end, stuck):
             self._look_again(now, stuck)
         elif turns:
-            self._timer = self._loop.call_soon(self._check, turns - 1)
+            self._timer = asyncio.get_running_loop().call_soon(self._check, turns - 1)
         elif self._expire is not None:
             self._expire(self.passed())
 
@@ -165,7 +164,7 @@ class Deadlines:
         if due > now + self._looks.seconds:
             self._looks.add(self)  # a deadline that is set until it looks is at least so far away
         else:
-            self._timer = self._loop.call_at(due, self._check)
+            self._timer = asyncio.get_running_loop().call_at(due, self._check)
 
     def _stuck(self, now: float) -> float:
         """Return when the reply is to have got on. While nobody waits for it the time is the client's."""

@@ -111,9 +111,15 @@ class Upstream:
     async def _open(self, call: Call) -> Reply:
         deadlines = Deadlines(self._timeouts, streamed=call.streamed, looks=self._looks)
         self._sender.count()
-        repeats = 0
+        breaker, light, repeats = self._breaker, not call.body, 0
         while True:
-            reply = await self._reach(call, deadlines)
+            tried = False if light else breaker.enter()
+            try:
+                reply = await self._sender.send(call, deadlines)
+            except BaseException as error:
+                self._unanswered(error, tried=tried, light=light)
+                raise
+            breaker.succeeded(light=light)
             try:
                 if not reply.fine:
                     await self._check(reply, call)
@@ -159,23 +165,12 @@ class Upstream:
         self.watcher.ended(call, None)
         return bytes(body)
 
-    async def _reach(self, call: Call, deadlines: Deadlines) -> Reply:
-        """Send the call unless the breaker is open, and tell it how that went."""
-        breaker, light = self._breaker, not call.body
-        tried = False if light else breaker.enter()
-        try:
-            reply = await self._sender.send(call, deadlines)
-        except UpstreamError as error:
-            if error.outcome in TRANSPORT:
-                breaker.failed(tried=tried, connected=error.outcome == "up_reset", light=light)
-            else:
-                breaker.left(tried=tried)
-            raise
-        except BaseException:
-            breaker.left(tried=tried)
-            raise
-        breaker.succeeded(light=light)
-        return reply
+    def _unanswered(self, error: BaseException, *, tried: bool, light: bool) -> None:
+        """Tell the breaker why a call has no answer."""
+        if isinstance(error, UpstreamError) and error.outcome in TRANSPORT:
+            self._breaker.failed(tried=tried, connected=error.outcome == "up_reset", light=light)
+        else:
+            self._breaker.left(tried=tried)
 
     async def _is_again(self, reply: Reply, repeats: int, deadlines: Deadlines) -> bool:
         """Whether to send the call again after this answer; wait for as long as it asks for, if it is not too long."""

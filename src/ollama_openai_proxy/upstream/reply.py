@@ -93,13 +93,14 @@ class Reply:
         """Return the next of what has come, at most MAX_READ bytes; b"" if nothing is there, and none comes if it
         is `whole`. Raises UpstreamError, after what came before it."""
         pieces = self.pieces
-        if len(pieces) == 1 and len(pieces[0]) <= MAX_READ and self._inflated is None and not self._paused:
+        if self._inflated is not None:
+            data = self._inflated.take(self._raw)
+        elif len(pieces) == 1 and len(pieces[0]) <= MAX_READ and not self._paused:
             data = pieces.pop()  # as it is most of the time
-        elif not (data := self._more()):
-            if self.failure is not None:
-                raise self.failure
-            if self._inflated is not None and self.whole:
-                self._inflated.end()
+        else:
+            data = self._raw()
+        if not data:
+            self._check_end()
             return data
         if not self.whole:
             self._deadlines.came()
@@ -107,6 +108,13 @@ class Reply:
         if self._left < 0:
             raise UpstreamBroken(TOO_LARGE, outcome="too_large")
         return data
+
+    def _check_end(self) -> None:
+        """Raise what there is to raise when nothing is left."""
+        if self.failure is not None:
+            raise self.failure
+        if self._inflated is not None and self.whole:
+            self._inflated.end()
 
     def listen(self, listener: Callable[[], None]) -> None:
         """Call `listener` each time that something has come: bytes, the end, or a failure.
@@ -165,9 +173,6 @@ class Reply:
         self.arrived = _nothing  # else it holds on to itself
         if not self.whole:
             self._connection.abort()
-
-    def _more(self) -> bytes:
-        return self._raw() if self._inflated is None else self._inflated.take(self._raw)
 
     def _raw(self) -> bytes:
         pieces = self.pieces
