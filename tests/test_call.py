@@ -13,6 +13,17 @@ def test_nothing_is_needed() -> None:
     call.on_attempt()
 
 
+def test_tied() -> None:
+    """A call that is tied to a request is the same but for its headers, and for who is told of its attempts."""
+    told: list[str] = []
+    call = Call("/embeddings", b"{}", "m", too_long="too long", aside=True, max_reply=7)
+    tied = call.tied((("X-Request-Id", "1"),), lambda: told.append("sent"))
+    tied.on_attempt()
+    assert told == ["sent"]
+    assert tied._replace(headers=(), on_attempt=call.on_attempt) == call
+    assert tied.headers == (("X-Request-Id", "1"),)
+
+
 def test_unwatched() -> None:
     """Whatever happens, the default watcher takes it."""
     nobody = Unwatched()

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from ollama_openai_proxy.deadlines import Deadlines, Timeouts
+from ollama_openai_proxy.deadlines import Deadlines, Looks, Timeouts
 from ollama_openai_proxy.errors import UpstreamTimeout
 
 
@@ -215,3 +215,73 @@ async def test_stop() -> None:
     deadlines.stop()
     await asyncio.sleep(0.15)
     assert not watcher.expired.done()
+
+
+async def test_calls_share_a_timer() -> None:
+    """Of several calls that are looked at together each has its own time, whichever began first or was let go."""
+    timeouts = Timeouts(first_byte=0.4, idle=0.1, whole=0.25)
+    looks = Looks(timeouts)
+    streamed, whole, gone = (Deadlines(timeouts, streamed=kind, looks=looks) for kind in (True, False, True))
+    watchers = [Watcher(deadlines) for deadlines in (streamed, whole, gone)]
+    began = asyncio.get_running_loop().time()
+    await asyncio.sleep(0.15)
+    gone.stop()
+    late = Deadlines(timeouts, streamed=False, looks=looks)
+    latest = Watcher(late)
+    for watcher, outcome, seconds in (
+        (watchers[1], "up_total_timeout", 0.25),
+        (latest, "up_total_timeout", 0.4),
+        (watchers[0], "up_ttft_timeout", 0.4),
+    ):
+        assert await watcher.outcome() == outcome
+        assert asyncio.get_running_loop().time() - began >= seconds - 0.01
+    await asyncio.sleep(0.1)
+    assert not watchers[2].expired.done()
+
+
+async def test_calls_share_no_mistake() -> None:
+    """What goes wrong while one call is looked at keeps no other from being looked at."""
+    raised: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, context: raised.append(context["exception"]))
+    timeouts = Timeouts(first_byte=0.3, idle=0.05)
+    looks = Looks(timeouts)
+    calls = [Deadlines(timeouts, streamed=True, looks=looks) for _ in range(10)]
+    watchers = [Watcher(deadlines) for deadlines in calls]
+    error = ValueError("no progress")
+
+    def fail() -> tuple[int, bool]:
+        raise error
+
+    calls[3].follow(fail)
+    for watcher in (*watchers[:3], *watchers[4:]):
+        assert await watcher.outcome() == "up_ttft_timeout"
+    assert raised == [error]
+    calls[3].stop()
+
+
+async def test_let_go_while_looked_at() -> None:
+    """A call that is let go while others are looked at is not looked at any more."""
+    timeouts = Timeouts(first_byte=5, idle=0.05)
+    looks = Looks(timeouts)
+    calls = [Deadlines(timeouts, streamed=True, looks=looks) for _ in range(4)]
+    watchers = [Watcher(deadlines) for deadlines in calls]
+    looked = [0] * len(calls)
+
+    def follow(number: int) -> None:
+        def progress() -> tuple[int, bool]:
+            looked[number] += 1
+            for other in range(len(calls)):
+                if other != number:
+                    calls[other].stop()
+            return 0, False
+
+        calls[number].follow(progress)
+
+    for number in range(len(calls)):
+        follow(number)
+    await asyncio.sleep(0.3)
+    assert sorted(looked)[:-1] == [0] * (len(calls) - 1)
+    assert max(looked) >= 2
+    assert not any(watcher.expired.done() for watcher in watchers)
+    for deadlines in calls:
+        deadlines.stop()

@@ -30,25 +30,55 @@ class Timeouts(NamedTuple):
     progress: float = 600.0
 
 
+class Looks:
+    """One timer for all calls with the same timeouts: most are over before a timer of their own would have fired."""
+
+    def __init__(self, timeouts: Timeouts) -> None:
+        self.seconds = min(_LOOK_SECONDS, timeouts.idle, timeouts.progress)
+        """How long it takes, at most, until a call is looked at."""
+        self._calls: set[Deadlines] = set()
+        self._timer: asyncio.Handle | None = None
+
+    def add(self, call: Deadlines) -> None:
+        """Look at a call, once."""
+        self._calls.add(call)
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(self.seconds, self._look)
+
+    def drop(self, call: Deadlines) -> None:
+        """Do not look at it."""
+        self._calls.discard(call)
+
+    def _look(self) -> None:
+        calls, self._calls, self._timer = self._calls, set(), None
+        loop = asyncio.get_running_loop()
+        for call in calls:  # each by itself: what one of them raises is not to keep the others from being looked at
+            loop.call_soon(call.look)
+
+
 class Deadlines:
-    """One timer for a call: it looks, when it fires, whether anything came meanwhile.
+    """The time of a call. It is looked at now and then, whether anything came meanwhile.
 
     Moving a timer with every read would cost more than the read.
     """
 
-    def __init__(self, timeouts: Timeouts, *, streamed: bool) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._time = self._loop.time
+    def __init__(self, timeouts: Timeouts, *, streamed: bool, looks: Looks | None = None) -> None:
+        """`looks` is that of all calls with these timeouts."""
+        self._time = asyncio.get_running_loop().time
         now = self._time()
         total = timeouts.stream if streamed else timeouts.whole
+        self._timeouts = timeouts
         self._idle = timeouts.idle
         self._end = now + total if total else _NEVER
         # A reply that comes whole shows its first byte when all is done.
         self._next = now + timeouts.first_byte if streamed else _NEVER
-        self._steps = _Steps(timeouts.idle * 2, timeouts.progress)
-        self._look_seconds = min(_LOOK_SECONDS, timeouts.idle, timeouts.progress)
-        self._timer: asyncio.Handle | None = None
+        self._looks = looks or Looks(timeouts)
+        self._timer: asyncio.Handle | None = None  # of its own: when a deadline is near
         self._expire: Callable[[UpstreamTimeout], None] | None = None
+        self._progress: Progress | None = None
+        self._come = 0
+        self._since = 0.0  # the last step
+        self._part_since = 0.0  # that, or when last no part of the next was there
         self._streamed = streamed
         self._started = False
         self._waiting = False
@@ -59,13 +89,15 @@ class Deadlines:
 
     def watch(self, expire: Callable[[UpstreamTimeout], None]) -> None:
         """Call `expire`, instead of any other, when a deadline has passed."""
-        self.stop()
+        if self._expire is not None:
+            self.stop()
         self._expire = expire
-        self._look_again(self._loop.time(), _NEVER)
+        self._look_again(self._time(), _NEVER)
 
     def follow(self, progress: Progress) -> None:
         """Let a reply count as silent, too, that goes on without getting on."""
-        self._steps.follow(progress, self._loop.time())
+        self._progress = progress
+        self._since = self._part_since = self._time()
 
     def wait(self) -> None:
         """A read begins."""
@@ -90,62 +122,58 @@ class Deadlines:
 
     def begin(self) -> None:
         """The answer has begun: from now on it is silence that counts."""
-        self._started = True
-        self._next = self._time() + self._idle if self._waiting else _NEVER
+        if not self._started:
+            self._started = True
+            self._next = self._time() + self._idle if self._waiting else _NEVER
 
     def stop(self) -> None:
         """Look no more, and hold on to nobody."""
-        if self._timer:
+        self._looks.drop(self)
+        if self._timer is not None:
             self._timer.cancel()
+            self._timer = None
         self._expire = None
 
     def passed(self) -> UpstreamTimeout:
         """Return the error that tells which deadline has passed."""
-        now = self._loop.time()
+        now = self._time()
         if now >= self._end:
             return UpstreamTimeout("the request exceeded its maximum duration", outcome="up_total_timeout")
         if self._started or now < self._next:
             return UpstreamTimeout("the upstream stopped sending", outcome="up_idle_timeout")
         return UpstreamTimeout("the upstream did not answer in time")
 
+    def look(self) -> None:
+        """Look whether a deadline has passed, or is near."""
+        if self._expire is not None and self._timer is None:  # else it was stopped, or watched anew, in this turn
+            self._check()
+
     def _check(self, turns: int = _TURNS) -> None:
-        now = self._loop.time()
-        stuck = self._steps.due(now, waiting=self._waiting)
+        self._timer = None
+        now = self._time()
+        stuck = self._stuck(now)
         if now < min(self._next, self._end, stuck):
             self._look_again(now, stuck)
         elif turns:
-            self._timer = self._loop.call_soon(self._check, turns - 1)
+            self._timer = asyncio.get_running_loop().call_soon(self._check, turns - 1)
         elif self._expire is not None:
             self._expire(self.passed())
 
     def _look_again(self, now: float, stuck: float) -> None:
-        # A deadline that is set meanwhile is at least so far away.
-        self._timer = self._loop.call_at(min(self._next, self._end, stuck, now + self._look_seconds), self._check)
+        due = min(self._next, self._end, stuck)
+        if due > now + self._looks.seconds:
+            self._looks.add(self)  # a deadline that is set until it looks is at least so far away
+        else:
+            self._timer = asyncio.get_running_loop().call_at(due, self._check)
 
-
-class _Steps:
-    """Whether a reply gets on, as seen now and then. Seconds."""
-
-    def __init__(self, part: float, step: float) -> None:
-        self._part = part
-        self._step = step
-        self._progress: Progress | None = None
-        self._come = 0
-        self._since = 0.0  # the last step
-        self._part_since = 0.0  # that, or when last no part of the next was there
-
-    def follow(self, progress: Progress, now: float) -> None:
-        self._progress = progress
-        self._since = self._part_since = now
-
-    def due(self, now: float, *, waiting: bool) -> float:
-        """Return when the next step is due. While nobody waits for it the time is the client's."""
+    def _stuck(self, now: float) -> float:
+        """Return when the reply is to have got on. While nobody waits for it the time is the client's."""
         if self._progress is None:
             return _NEVER
         come, part = self._progress()
-        if come != self._come or not waiting:
+        if come != self._come or not self._waiting:
             self._come = come
             self._since = self._part_since = now
         elif not part:
             self._part_since = now
-        return min(self._since + self._step, self._part_since + self._part)
+        return min(self._since + self._timeouts.progress, self._part_since + 2 * self._idle)

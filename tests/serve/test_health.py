@@ -52,6 +52,20 @@ def test_nothing_seen(watched: Watched) -> None:
     assert watched.health.picture() == {"name": "default", "status": "unknown"}
 
 
+def test_success_after_success(watched: Watched) -> None:
+    """Each success tells that the upstream is up, though this process knew: another may have told that it is not."""
+    watched.saw(None)
+    watched.now += 5
+    watched.metrics.upstream_up("default", up=False)
+    assert watched.saw(None) == "healthy"
+    assert watched.figure("ollama_proxy_upstream_up") == 1
+    assert watched.health.picture()["last_success_age_seconds"] == 0
+    watched.saw(DOWN, None)
+    watched.now += 5
+    assert watched.saw(None) == "degraded"  # as before: the failure is not forgotten
+    assert watched.health.picture()["last_outcome_age_seconds"] == 0
+
+
 def test_success(watched: Watched) -> None:
     """The picture tells the last outcome and its age in seconds."""
     watched.saw(None)

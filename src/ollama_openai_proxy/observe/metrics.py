@@ -62,11 +62,11 @@ class Metrics:
         """Count an exchange that `began`, by its record."""
         figures = self._figures
         figures.in_flight.dec()
-        front, route = record.front or NONE, record.route or OTHER
+        front, route = where = record.front or NONE, record.route or OTHER
         model, outcome = self._models.label(record), outcome_label(record.outcome)
         figures.exchanges[front, route, model, outcome].inc()
-        figures.durations[front, route].observe(record.duration / 1e9)
-        figures.overheads[front, route].observe(max(record.added, 0) / 1e9)
+        figures.durations[where].observe(record.duration / 1e9)
+        figures.overheads[where].observe(record.added / 1e9 if record.added > 0 else 0.0)
         if tokens := _tokens(record.prompt_tokens):
             figures.input_tokens[(model,)].inc(tokens)
         if tokens := _tokens(record.completion_tokens):

@@ -67,6 +67,8 @@ class Models:
         name = record.known_model
         if not name:
             return OTHER if record.model else NONE
+        if name in self._labels:
+            return name
         if len(name) > _MAX_LENGTH or not name.isprintable():
             name = _clean(name)
         return name if name in self._labels or self._take(name) else OTHER

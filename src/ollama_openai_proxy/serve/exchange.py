@@ -107,7 +107,7 @@ class Exchange(Response):
         record, trace, attempted = told(scope)
         record.upstream, record.streamed = self._upstream.name, self._translator.streamed
         headers = (("X-Request-Id", record.request_id), *trace.call(_OPERATIONS.get(self._call.path, "chat")))
-        return self._call._replace(headers=headers, on_attempt=attempted)
+        return self._call.tied(headers, attempted)
 
     async def _break_off(self, error: ProxyError, send: Send) -> None:
         """Tell in the stream why it ends."""
@@ -121,7 +121,8 @@ class Exchange(Response):
         record, facts = self._record, self._translator.facts()
         record.prompt_tokens, record.completion_tokens = facts.usage.prompt_tokens, facts.usage.completion_tokens
         record.finish_reason, record.events = facts.finish_reason, facts.events
-        record.odd.update(facts.odd)
+        if facts.odd:
+            record.odd.update(facts.odd)
         if facts.first_token is not None and facts.last_token is not None:
             record.first_token = record.started + facts.first_token
             record.last_token = record.started + facts.last_token
@@ -140,21 +141,18 @@ class Exchange(Response):
             self._client_left = True
             self._task.cancel()
 
-    def _elapsed(self) -> int:
-        return time.perf_counter_ns() - self._record.started
-
     async def _relay(self, call: Call, send: Send) -> None:
-        opened = self._elapsed()
+        record, translator, opened = self._record, self._translator, time.perf_counter_ns()
         try:
             self._reply = reply = await self._upstream.open(call)
         finally:
-            self._record.waited += self._elapsed() - opened
+            record.waited += time.perf_counter_ns() - opened
         self._on_end = self._on_open()
-        self._translator.open(reply.content_type, opened)
-        reply.follow(self._translator.progress)
+        translator.open(reply.content_type, opened - record.started)
+        reply.follow(translator.progress)
         self._asgi_send = send
         try:
-            await Relay(reply, self._translator, self._put, self._record, self._pulse).run()
+            await Relay(reply, translator, self._put, record, self._pulse).run()
         except UpstreamError as error:
             self._upstream.watcher.ended(call, error)
             if not self._started:

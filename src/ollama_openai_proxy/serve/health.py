@@ -67,7 +67,12 @@ class UpstreamHealth:
     def ended(self, call: Call, error: ProxyError | None) -> None:
         if call.aside:
             return
-        before, refused, now = self.status, self._refused, self._clock()
+        now = self._clock()
+        if error is None and self._outcome == "ok":  # as the last one: nothing changes but the times
+            self._seen = self._succeeded = now
+            self._metrics.upstream_up(self.name, up=True)  # another worker may have said otherwise
+            return
+        before, refused = self.status, self._refused
         self._seen = now
         self._outcome = error.outcome if error else "ok"
         self._refused = isinstance(error, UpstreamUnauthorised)

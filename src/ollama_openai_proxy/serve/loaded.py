@@ -40,12 +40,12 @@ class LoadedModels:
 
     def hold(self, model: Model, keep_alive: float | None) -> Callable[[], None]:
         """Count the model as loaded from now until so many seconds after the returned function was called, once."""
-        name = model.name
-        found = self._uses.pop(name, None)
+        name, uses = model.name, self._uses
+        found = uses.pop(name, None)
         use = found[1] if found else _Use()
-        while len(self._uses) >= _MOST:
-            del self._uses[next(iter(self._uses))]
-        self._uses[name] = (model, use)  # the last used is the last to be forgotten
+        while len(uses) >= _MOST:
+            del uses[next(iter(uses))]
+        uses[name] = (model, use)  # the last used is the last to be forgotten
         use.seconds = self._keep_alive if keep_alive is None else keep_alive
         use.running += 1
 

@@ -65,16 +65,17 @@ class Relay:
         self._over = True
         if not self._translator.done:  # an answer ends with its last byte
             self._record.waited += perf_counter_ns() - self._stopped
-        for handle in (self._grace, self._turn):
-            if handle is not None:
-                handle.cancel()
+        if self._grace is not None:
+            self._grace.cancel()
+        if self._turn is not None:
+            self._turn.cancel()
         if self._rest is not None:
             self._rest.close()
             self._rest = None
 
-    async def _something(self) -> None:
-        self._wake = asyncio.get_running_loop().create_future()
-        await self._wake
+    def _something(self) -> asyncio.Future[None]:
+        self._wake = wake = asyncio.get_running_loop().create_future()
+        return wake
 
     def _arrived(self) -> None:
         """Pass on what has come. Called by the reply."""
@@ -97,7 +98,10 @@ class Relay:
     def _pass_on(self, elapsed: int) -> None:
         translator, reply = self._translator, self._reply
         while True:
-            read = self._take()
+            try:
+                read = reply.take()
+            except UpstreamError as error:
+                read = self._cut(error)
             if read:
                 out = translator.feed(read, elapsed)
             elif reply.whole or self._ending:
@@ -115,15 +119,13 @@ class Relay:
             if self._over or self._waits(len(read), bool(out)):
                 return
 
-    def _take(self) -> bytes:
-        try:
-            return self._reply.take()
-        except UpstreamError:
-            if not self._translator.finishing:
-                raise
-            note(self._record.odd, "truncated_after_finish")
-            self._ending = True  # the answer was whole, only its trailing facts are missing
-            return b""
+    def _cut(self, error: UpstreamError) -> bytes:
+        """Return what is left of a reply that is cut short: nothing, if that is no error."""
+        if not self._translator.finishing:
+            raise error
+        note(self._record.odd, "truncated_after_finish")
+        self._ending = True  # the answer was whole, only its trailing facts are missing
+        return b""
 
     def _waits(self, size: int, wrote: bool) -> bool:
         """Whether what comes next has to wait: for the client, for others, or because there is nothing."""

@@ -72,10 +72,11 @@ class Breaker:
 
     def succeeded(self, *, light: bool = False) -> None:
         """There was an answer."""
-        if self.state != "closed" and light and not (self._light_fail or self._unconnected):
-            return
-        self._failures = 0
-        self._become("closed")
+        if self.state == "closed":
+            self._failures = 0
+        elif not light or self._light_fail or self._unconnected:
+            self._failures = 0
+            self._become("closed")
 
     def connected(self) -> None:
         """A connection came about: enough of an answer, if that is what failed."""

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Self
 
 from ollama_openai_proxy.call import BreakerState, Call, Unwatched, Watcher
-from ollama_openai_proxy.deadlines import Deadlines, Timeouts
+from ollama_openai_proxy.deadlines import Deadlines, Looks, Timeouts
 from ollama_openai_proxy.errors import (
     Busy,
     ProxyError,
@@ -57,6 +57,7 @@ class Upstream:
         self.watcher = watcher = watcher or Unwatched()
         self.secrets = (api_key,) if api_key else ()
         self._timeouts = timeouts
+        self._looks = Looks(timeouts)
         headers = {
             "Content-Type": "application/json",
             "Accept-Encoding": "identity",
@@ -108,13 +109,20 @@ class Upstream:
             raise
 
     async def _open(self, call: Call) -> Reply:
-        deadlines = Deadlines(self._timeouts, streamed=call.streamed)
+        deadlines = Deadlines(self._timeouts, streamed=call.streamed, looks=self._looks)
         self._sender.count()
-        repeats = 0
+        breaker, light, repeats = self._breaker, not call.body, 0
         while True:
-            reply = await self._reach(call, deadlines)
+            tried = False if light else breaker.enter()
             try:
-                await self._check(reply, call)
+                reply = await self._sender.send(call, deadlines)
+            except BaseException as error:
+                self._unanswered(error, tried=tried, light=light)
+                raise
+            breaker.succeeded(light=light)
+            try:
+                if not reply.fine:
+                    await self._check(reply, call)
                 reply.unpack()
             except UpstreamRefused:
                 reply.close()
@@ -157,23 +165,12 @@ class Upstream:
         self.watcher.ended(call, None)
         return bytes(body)
 
-    async def _reach(self, call: Call, deadlines: Deadlines) -> Reply:
-        """Send the call unless the breaker is open, and tell it how that went."""
-        breaker, light = self._breaker, not call.body
-        tried = False if light else breaker.enter()
-        try:
-            reply = await self._sender.send(call, deadlines)
-        except UpstreamError as error:
-            if error.outcome in TRANSPORT:
-                breaker.failed(tried=tried, connected=error.outcome == "up_reset", light=light)
-            else:
-                breaker.left(tried=tried)
-            raise
-        except BaseException:
-            breaker.left(tried=tried)
-            raise
-        breaker.succeeded(light=light)
-        return reply
+    def _unanswered(self, error: BaseException, *, tried: bool, light: bool) -> None:
+        """Tell the breaker why a call has no answer."""
+        if isinstance(error, UpstreamError) and error.outcome in TRANSPORT:
+            self._breaker.failed(tried=tried, connected=error.outcome == "up_reset", light=light)
+        else:
+            self._breaker.left(tried=tried)
 
     async def _is_again(self, reply: Reply, repeats: int, deadlines: Deadlines) -> bool:
         """Whether to send the call again after this answer; wait for as long as it asks for, if it is not too long."""

@@ -68,6 +68,7 @@ class Connection(asyncio.Protocol):
         self._until_close = False
         self._unsent: memoryview | None = None
         self._writable = True
+        self._held = False  # nothing is read for now
         self._deadline: asyncio.TimerHandle | None = None
         self.lost = False
 
@@ -171,11 +172,13 @@ class Connection(asyncio.Protocol):
 
     def _finish(self, receiver: Receiver) -> None:
         self._receiver = None
-        self._disarm()
+        if self._deadline is not None:
+            self._disarm()
         receiver.ended()
         if self._keeps and not self._spoilt and not self._sends() and not self.transport.is_closing():
             self.reused = True
-            self.resume()
+            if self._held:
+                self.resume()
             self._on_free(self)
         else:
             self.abort()
@@ -223,11 +226,13 @@ class Connection(asyncio.Protocol):
     def pause(self) -> None:
         """Read no more of an answer for now."""
         if self._source is not None and not self._source.is_closing():
+            self._held = True
             self._source.pause_reading()
 
     def resume(self) -> None:
         """Read again."""
-        if self._source is not None and not self._source.is_closing():
+        if self._held and self._source is not None and not self._source.is_closing():
+            self._held = False
             self._source.resume_reading()
 
     # The end.

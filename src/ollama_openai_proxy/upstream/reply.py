@@ -37,6 +37,8 @@ class Reply:
         self._deadlines = deadlines
         self._left = limit
         self._inflated: Inflated | None = None
+        self.packed = False
+        """Whether there may be more than `pieces` tell."""
         self.failure: UpstreamError | None = None
         """Why no more comes, if not because it is whole."""
         self.arrived: Callable[[], None] = self._wake_up
@@ -57,12 +59,12 @@ class Reply:
     def unpack(self) -> None:
         """Let the body be unpacked, if it is packed. Raises UpstreamBroken if it can't be."""
         if self.head is not None and self.head.encoding and is_packed(self.head.encoding):
-            self._inflated = Inflated(self.head.encoding)
+            self._inflated, self.packed = Inflated(self.head.encoding), True
 
     @property
-    def packed(self) -> bool:
-        """Whether there may be more than `pieces` tell."""
-        return self._inflated is not None
+    def fine(self) -> bool:
+        """Whether it has begun, with a status that tells of success."""
+        return self.head is not None and 200 <= self.head.status < 300
 
     @property
     def content_type(self) -> str:
@@ -82,7 +84,7 @@ class Reply:
     def _wake_up(self) -> None:
         if self._wake is not None and not self._wake.done():
             self._wake.set_result(None)
-        if self.pieces and not self._paused and sum(map(len, self.pieces)) > _HOLDS:
+        if not self.whole and not self._paused and sum(map(len, self.pieces)) > _HOLDS:
             self._pause()
 
     # The body.
@@ -91,12 +93,17 @@ class Reply:
         """Return the next of what has come, at most MAX_READ bytes; b"" if nothing is there, and none comes if it
         is `whole`. Raises UpstreamError, after what came before it."""
         pieces = self.pieces
-        if len(pieces) == 1 and len(pieces[0]) <= MAX_READ and self._inflated is None and not self._paused:
+        if self._inflated is not None:
+            data = self._inflated.take(self._raw)
+        elif len(pieces) == 1 and len(pieces[0]) <= MAX_READ and not self._paused:
             data = pieces.pop()  # as it is most of the time
-        elif not (data := self._raw() if self._inflated is None else self._inflated.take(self._raw)):
+        else:
+            data = self._raw()
+        if not data:
             self._check_end()
             return data
-        self._deadlines.came()
+        if not self.whole:
+            self._deadlines.came()
         self._left -= len(data)
         if self._left < 0:
             raise UpstreamBroken(TOO_LARGE, outcome="too_large")
@@ -106,7 +113,7 @@ class Reply:
         """Raise what there is to raise when nothing is left."""
         if self.failure is not None:
             raise self.failure
-        if self.whole and self._inflated is not None:
+        if self._inflated is not None and self.whole:
             self._inflated.end()
 
     def listen(self, listener: Callable[[], None]) -> None:
@@ -115,7 +122,8 @@ class Reply:
         It takes all, or calls `hold`: what it leaves is not limited.
         """
         self.arrived = listener
-        self._deadlines.wait()
+        if not self.whole:
+            self._deadlines.wait()
 
     def hold(self) -> None:
         """Read no more for now: the client has yet to take what there was, and the time is the client's."""
@@ -139,11 +147,13 @@ class Reply:
 
     def begin(self) -> None:
         """Tell that the answer has begun. Until then `first_byte` limits, whatever else was read."""
-        self._deadlines.begin()
+        if not self.whole:
+            self._deadlines.begin()
 
     def follow(self, progress: Progress) -> None:
         """Let the reply fail, too, when bytes come but `progress` tells of none."""
-        self._deadlines.follow(progress)
+        if not self.whole:
+            self._deadlines.follow(progress)
 
     def release(self) -> None:
         """Let go of it after the answer: what trails is dropped, for a moment, so that the connection may be kept."""
@@ -177,13 +187,10 @@ class Reply:
             self._resume()
         return data
 
-    async def _something(self) -> None:
-        """Wait until something has come."""
-        self._wake = asyncio.get_running_loop().create_future()
-        try:
-            await self._wake
-        finally:
-            self._wake = None
+    def _something(self) -> asyncio.Future[None]:
+        """Return what is done when something has come."""
+        self._wake = wake = asyncio.get_running_loop().create_future()
+        return wake
 
     def _pause(self) -> None:
         self._paused = True

@@ -36,17 +36,17 @@ class Requests:
 
     def head(self, call: Call) -> bytes:
         """Return the head, with its blank line."""
-        key = call.path, call.rooted, call.streamed, bool(call.body)
+        size = len(call.body)
+        key = call.path, call.rooted, call.streamed, size > 0
         start = self._known.get(key)
         if start is None:
             if len(self._known) >= _MOST:
                 self._known.clear()
             start = self._known[key] = self._start(call)
-        lines = [start]
-        if call.body:
-            lines.append(b"Content-Length: %d" % len(call.body))
-        lines += [_line(name, value) for name, value in call.headers]
-        return b"\r\n".join((*lines, b"\r\n"))
+        head = b"%b\r\nContent-Length: %d" % (start, size) if size else start
+        for name, value in call.headers:
+            head += b"\r\n" + _line(name, value)
+        return head + b"\r\n\r\n"
 
     def _start(self, call: Call) -> bytes:
         method = "POST" if call.body else "GET"
