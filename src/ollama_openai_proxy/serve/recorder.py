@@ -27,6 +27,7 @@ from ollama_openai_proxy.serve.headers import header, joined, named
 from ollama_openai_proxy.serve.lifecycle import Lifecycle
 
 OPERATIONS = frozenset({"/live", "/ready", "/health", "/metrics"})
+_IDS = 64  # that are made at a time
 _SANE_ID = re.compile(r"[\w.:/+=-]{1,128}", re.ASCII)
 _log = logging.getLogger(__name__)
 
@@ -77,6 +78,7 @@ class Recorder:
         self._lifecycle, self._metrics, self._tracer = observers
         self._render = render
         self._tell_added = tell_added
+        self._ids: list[str] = []  # that are still to be given to requests
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -110,7 +112,7 @@ class Recorder:
     def _begin(self, scope: Scope) -> Record:
         headers, path = named(scope), scope["path"]
         given = header(scope, b"x-request-id") if b"x-request-id" in headers else None
-        known = given if given and _SANE_ID.fullmatch(given) else secrets.token_hex(16)
+        known = given if given and _SANE_ID.fullmatch(given) else self._new_id()
         record = Record(known, scope["method"], path, "operations" if path in OPERATIONS else "ollama")
         parent = joined(scope, b"traceparent") if b"traceparent" in headers else None
         trace = self._tracer.begin(record, parent, joined(scope, b"tracestate") if parent else None)
@@ -118,6 +120,13 @@ class Recorder:
         scope["told"] = Told(record, trace, record.attempted)
         request_id.set(record.request_id)
         return record
+
+    def _new_id(self) -> str:
+        """Return 32 hex digits. The system is asked for those of many requests at once."""
+        if not self._ids:
+            digits = secrets.token_hex(16 * _IDS)
+            self._ids = [digits[start : start + 32] for start in range(0, len(digits), 32)]
+        return self._ids.pop()
 
     def _noting(self, record: Record, send: Send) -> Send:
         sent, counts = record.sent, record.method != "HEAD"
