@@ -219,6 +219,58 @@ async def test_parts_of_a_body(parts: list[bytes]) -> None:
     assert message == {"type": "http.request", "body": b"".join(parts), "more_body": False}
 
 
+def whole() -> Cycle:
+    """Return a cycle whose request has come, and was read."""
+    cycle = ours(Written())
+    cycle.more_body = False
+    return cycle
+
+
+async def test_told_that_the_client_left() -> None:
+    """Who watches a client whose request is read is told at once that it left, and once."""
+    told: list[str] = []
+    cycle = whole()
+    assert cycle.watch(lambda: told.append("left"))
+    cycle.leave()
+    assert told == ["left"]
+    cycle.leave()
+    assert told == ["left"]
+    assert await cycle.receive() == {"type": "http.disconnect"}
+
+
+async def test_told_no_more() -> None:
+    """Who does not watch any more is not told."""
+    told: list[str] = []
+    cycle = whole()
+    assert cycle.watch(lambda: told.append("left"))
+    cycle.unwatch()
+    cycle.leave()
+    assert told == []
+
+
+async def test_not_watched_before_all_was_told() -> None:
+    """While there is more to receive than that the client left, nobody is told but by receiving."""
+    told: list[str] = []
+    coming, unread, gone, answered = ours(Written()), whole(), whole(), whole()
+    unread.hold(b"ab")
+    gone.leave()
+    await answered.send({**START, "headers": [(b"content-length", b"0")]})
+    await answered.send(BODY)
+    for cycle in (coming, unread, gone, answered):
+        assert not cycle.watch(lambda: told.append("left"))
+        cycle.leave()
+    assert told == []
+
+
+async def test_watching_reads_on() -> None:
+    """A connection of which nothing was read for a while is read again, or nobody would see its end."""
+    cycle = whole()
+    cycle.flow.read_paused = True
+    cycle.transport.resume_reading = lambda: None  # type: ignore[method-assign]  # there is nothing to read from
+    assert cycle.watch(lambda: None)
+    assert not cycle.flow.read_paused
+
+
 async def test_long_headers_are_not_kept() -> None:
     """What answers have said at length, as an origin that a client made up, takes no memory when they are over."""
 

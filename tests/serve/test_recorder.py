@@ -49,6 +49,14 @@ async def test_request_id_is_made(given: str | None) -> None:
     assert made[0] != made[1]
 
 
+async def test_request_ids_do_not_come_again() -> None:
+    """Each of many requests has an id of its own."""
+    app = recorded(ok)
+    made = [dict((await call(app, "GET", "/"))[1])["x-request-id"] for _ in range(200)]
+    assert len({*made}) == 200
+    assert all(re.fullmatch(r"[0-9a-f]{32}", value) for value in made)
+
+
 async def broken(_scope: Scope, _receive: Receive, _send: Send) -> None:
     """An application with a mistake in it."""
     raise LookupError("secret-canary")

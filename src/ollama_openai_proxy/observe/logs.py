@@ -90,7 +90,11 @@ def log_exchange(record: Record) -> None:
     if not _exchanges.isEnabledFor(logging.INFO):
         return
     first = record.first_byte
-    tokens = {"prompt": record.prompt_tokens, "completion": record.completion_tokens}
+    tokens: dict[str, int] = {}
+    if record.prompt_tokens is not None:
+        tokens["prompt"] = record.prompt_tokens
+    if record.completion_tokens is not None:
+        tokens["completion"] = record.completion_tokens
     fields: dict[str, Any] = {
         "request_id": record.request_id,
         "front": record.front,
@@ -106,7 +110,7 @@ def log_exchange(record: Record) -> None:
         "dur_ms": _milliseconds(record.duration),
         "in_bytes": record.bytes_in,
         "out_bytes": record.bytes_out,
-        "tokens": {name: count for name, count in tokens.items() if count is not None},
+        "tokens": tokens,
         "client_gone": record.client_gone,
         "err_class": record.error,
         "added_ms": _milliseconds(record.added) if record.added else None,
@@ -177,4 +181,4 @@ def _is_terminal(stream: TextIO | None) -> bool:
 
 
 def _milliseconds(nanoseconds: int) -> float:
-    return round(nanoseconds / 1e6, 3)
+    return (nanoseconds + 500) // 1000 / 1000  # to a microsecond, for a third of what round() takes

@@ -6,8 +6,9 @@ A body that is packed is unpacked here, under the same limit.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from contextlib import suppress
+from typing import Any
 
 from fastapi import Request, Response
 from starlette.types import Message, Receive, Scope, Send
@@ -15,7 +16,7 @@ from starlette.types import Message, Receive, Scope, Send
 from ollama_openai_proxy.errors import InvalidRequest
 from ollama_openai_proxy.limits import BodyLimits
 from ollama_openai_proxy.serve.headers import named, values
-from ollama_openai_proxy.serve.stepping import Rest, at_once
+from ollama_openai_proxy.serve.stepping import Rest
 from ollama_openai_proxy.serve.unpacking import PIECE, TOO_LARGE, Unpacker, unpacker
 
 TOO_SLOW = "timed out waiting for the request body"
@@ -25,10 +26,10 @@ UNREAD = frozenset({"too_large", "client_timeout"})  # the outcomes of requests 
 _LINGER_BYTES = 64 * 1024 * 1024
 
 
-async def read_body(request: Request, limits: BodyLimits) -> bytes:
-    """Return the body, unpacked.
+def read_body(request: Request, limits: BodyLimits) -> bytes | Coroutine[Any, Any, bytes]:
+    """Return the body, unpacked, or what waits for it and returns it.
 
-    Raises InvalidRequest when it is too large, comes too slowly, is never finished, or is packed in a way that
+    Either raises InvalidRequest when it is too large, comes too slowly, is never finished, or is packed in a way that
     nobody here unpacks.
     """
     headers = named(request.scope)
@@ -37,32 +38,36 @@ async def read_body(request: Request, limits: BodyLimits) -> bytes:
     packed = None
     if b"content-encoding" in headers:
         packed = unpacker(values(request.scope, b"content-encoding"), limits.size)
-    first: list[Message] = []
-    rest = at_once(_take(request.receive, first))
-    if packed is None and rest is None and not first[0].get("more_body"):  # as most do, it came with its head
-        return _part(first[0], 0, limits)
+    receiving: Coroutine[Any, Any, Message] = request.receive()  # type: ignore[assignment]  # servers have coroutines
     try:
-        parts = await _read(_after(first, rest, request.receive), limits, packed)
+        rest = Rest(receiving, receiving.send(None))
+    except StopIteration as received:
+        first: Message = received.value
+        if packed is None and not first.get("more_body"):  # as most do, it came with its head
+            return _part(first, 0, limits)
+        return _joined(_after(first, request.receive), limits, packed)
+    return _joined(_after(rest, request.receive), limits, packed)
+
+
+def _after(first: Message | Rest, receive: Receive) -> Receive:
+    """Return what receives the first message, which is there or still to come, and then all others."""
+    left = [first]
+
+    async def receive_all() -> Message:
+        if not left:
+            return await receive()
+        first = left.pop()
+        return await first if isinstance(first, Rest) else first
+
+    return receive_all
+
+
+async def _joined(receive: Receive, limits: BodyLimits, packed: Unpacker | None) -> bytes:
+    try:
+        parts = await _read(receive, limits, packed)
     except TimeoutError:
         raise InvalidRequest(TOO_SLOW, status=408, outcome="client_timeout") from None
     return parts[0] if len(parts) == 1 else b"".join(parts)
-
-
-async def _take(receive: Receive, into: list[Message]) -> None:
-    into.append(await receive())
-
-
-def _after(first: list[Message], rest: Rest | None, receive: Receive) -> Receive:
-    """Return what receives the first message, which `rest` may still wait for, and then all others."""
-
-    async def receive_all() -> Message:
-        nonlocal rest
-        if rest is not None:
-            waiting, rest = rest, None
-            await waiting
-        return first.pop() if first else await receive()
-
-    return receive_all
 
 
 async def _read(receive: Receive, limits: BodyLimits, packed: Unpacker | None) -> list[bytes]:

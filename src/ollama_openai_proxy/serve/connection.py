@@ -105,8 +105,7 @@ class Connection(HttpToolsProtocol):
         self.pipeline.clear()  # nobody is there to take the answers
         answering = self._answering
         if answering is not None and not answering.response_complete:
-            answering.disconnected = True
-            answering.message_event.set()
+            answering.leave()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -133,9 +132,16 @@ class Connection(HttpToolsProtocol):
         self._answering = cast("Cycle", cycle)
         if cycle.scope["http_version"] == "1.0":
             app = Plain(app, cycle)
-        task = self.loop.create_task(cycle.run_asgi(app))
-        task.add_done_callback(self._on_answered)
+        task = self.loop.create_task(self._run(cycle, app))
         self.tasks.add(task)
+
+    async def _run(self, cycle: RequestResponseCycle, app: Any) -> None:
+        try:
+            await cycle.run_asgi(app)
+        finally:
+            self.tasks.discard(cast("asyncio.Task[None]", asyncio.current_task()))
+            if self._stall and self.transport.is_closing() and self.transport.get_write_buffer_size():
+                self._stall.begin()
 
     def _part(self) -> None:
         """Close it behind an answer: at once, or when the client has sent what it still sends, or soon."""
@@ -162,11 +168,6 @@ class Connection(HttpToolsProtocol):
             self._arm(LINGER_SECONDS, self._close)  # the rest of its body may still come
         elif self._deadline is None:  # else another head has begun
             self._keep()
-
-    def _on_answered(self, task: asyncio.Task[None]) -> None:
-        self.tasks.discard(task)
-        if self._stall and self.transport.is_closing() and self.transport.get_write_buffer_size():
-            self._stall.begin()
 
     def pause_writing(self) -> None:
         super().pause_writing()

@@ -27,11 +27,8 @@ class Cycle(RequestResponseCycle):
     A head that nothing follows in the same turn of the loop leaves in the next one. uvicorn's `run_asgi` runs it.
     """
 
-    # How each begins. uvicorn's own sets all of this for each, one by one.
-    disconnected = False
+    # How each begins, as far as that is seldom looked at: uvicorn's own sets all of it for each, one by one.
     more_body = True
-    response_started = False
-    response_complete = False
     chunked_encoding: bool | None = None
     expected_content_length = 0
     _bare = False  # whether the answer is a head without its body
@@ -60,6 +57,10 @@ class Cycle(RequestResponseCycle):
         self.keep_alive = keep_alive
         self.waiting_for_100_continue = expect_100_continue
         self.message_event = asyncio.Event()
+        self.disconnected = False
+        self.response_started = False
+        self.response_complete = False
+        self._on_left: Callable[[], None] | None = None
 
     # The request.
 
@@ -88,6 +89,26 @@ class Cycle(RequestResponseCycle):
         body, self._unread = self._unread, b""
         return {"type": "http.request", "body": bytes(body), "more_body": self.more_body}
 
+    def watch(self, on_left: Callable[[], None]) -> bool:
+        """Call this, once, when the client leaves. Return False if `receive` has something else to tell before that."""
+        if self.more_body or self._unread or self.disconnected or self.response_complete:
+            return False
+        self.flow.resume_reading()
+        self._on_left = on_left
+        return True
+
+    def unwatch(self) -> None:
+        """Call nothing when the client leaves."""
+        self._on_left = None
+
+    def leave(self) -> None:
+        """The client has left."""
+        self.disconnected = True
+        self.message_event.set()
+        on_left, self._on_left = self._on_left, None
+        if on_left is not None:
+            on_left()
+
     # The answer.
 
     async def send(self, message: Any) -> None:
@@ -109,11 +130,17 @@ class Cycle(RequestResponseCycle):
         lines = [STATUS_LINE[status]]
         closes = False
         for name, value in (*self.default_headers, *headers):
-            text, decisive = (_known_line if len(value) <= _KNOWN else _line)(name, value)
-            lines.append(text)
+            if value.isalnum():  # an id, a length: it ends no line, and is seldom seen again
+                start, decisive = _start(name)
+                lines += (start, value, b"\r\n")
+            else:
+                line, decisive = (_known_line if len(value) <= _KNOWN else _line)(name, value)
+                lines.append(line)
+            if decisive is None:
+                continue
             if decisive == b"connection":
                 closes = closes or b"close" in [token.lower().strip() for token in value.split(b",")]
-            elif decisive:
+            else:
                 self._frame(decisive, value)
         if closes:
             self.keep_alive = False
@@ -180,17 +207,24 @@ class Cycle(RequestResponseCycle):
         self.on_response()
 
 
-def _line(name: bytes, value: bytes) -> tuple[bytes, bytes | None]:
-    """Return a header's line; and its name, in lower case, if it decides how the answer ends.
+@lru_cache(maxsize=64)
+def _start(name: bytes) -> tuple[bytes, bytes | None]:
+    """Return how a header's line begins; and its name, in lower case, if it decides how the answer ends.
 
     Raises RuntimeError for one that would end its line, or begin another: it is no header.
     """
     if HEADER_RE.search(name):
         raise RuntimeError("the name of a header has characters that names have not")
+    name = name.lower()
+    return b"%b: " % name, name if name in _DECISIVE else None
+
+
+def _line(name: bytes, value: bytes) -> tuple[bytes, bytes | None]:
+    """Return the whole of it. Raises RuntimeError for a value that is none."""
+    start, decisive = _start(name)
     if HEADER_VALUE_RE.search(value):
         raise RuntimeError("the value of a header has characters that values have not")
-    name = name.lower()
-    return b"%b: %b\r\n" % (name, value), name if name in _DECISIVE else None
+    return b"%b%b\r\n" % (start, value), decisive
 
 
 _known_line = lru_cache(maxsize=256)(_line)

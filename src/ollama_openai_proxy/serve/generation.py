@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -28,6 +28,7 @@ from ollama_openai_proxy.translate.ollama.reply import (
     idle_answer,
 )
 from ollama_openai_proxy.translate.openai import plain
+from ollama_openai_proxy.translate.openai.profile import Profile
 from ollama_openai_proxy.translate.openai.request import encode
 from ollama_openai_proxy.translate.translator import ReplyTranslator
 
@@ -115,18 +116,19 @@ class Generation(Handlers):
     def _call(self, completion: request.Completion, name: str, *, streamed: bool) -> Call:
         """Return what the backend is asked. `name` is the client's of the model."""
         profile, body = self.services.models.profile, completion.body
-        spell = partial(encode, profile=profile, extensions=completion.extensions, think=completion.think)
         path, rooted, no_route = "/chat/completions", False, ""
         if completion.raw:
             no_route = generation.no_insert(name) if "suffix" in body else generation.no_completions(name)
             path, rooted, body = plain.ask(body, profile)
-        without_usage = partial(_without_usage, spell, body) if streamed else None
-        return Call(path, spell(body), name, streamed, without_usage, rooted=rooted, no_route=no_route)
+        data = encode(body, profile, extensions=completion.extensions, think=completion.think)
+        without_usage = partial(_without_usage, completion, body, profile) if streamed else None
+        return Call(path, data, name, streamed, without_usage, rooted=rooted, no_route=no_route)
 
 
-def _without_usage(spell: Callable[[Mapping[str, Any]], bytes], body: Mapping[str, Any]) -> bytes:
+def _without_usage(completion: request.Completion, body: Mapping[str, Any], profile: Profile) -> bytes:
     """Return the body of a call that does not ask a stream for its usage."""
-    return spell({key: body[key] for key in body if key != "stream_options"})
+    kept = {key: body[key] for key in body if key != "stream_options"}
+    return encode(kept, profile, extensions=completion.extensions, think=completion.think)
 
 
 def _unloads(asked: Asked) -> bool:

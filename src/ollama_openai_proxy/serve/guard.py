@@ -16,7 +16,7 @@ class Guard:
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        self.passed: Callable[[Scope], ASGIApp] = app.answering if isinstance(app, Guard) else lambda _: app
+        self.passed = who_answers(app)
         """Who answers a request that this guard lets pass."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -26,3 +26,8 @@ class Guard:
     def answering(self, scope: Scope) -> ASGIApp:
         """Return who answers the request: what `passed` says, if nothing is wrong with it."""
         raise NotImplementedError
+
+
+def who_answers(app: ASGIApp) -> Callable[[Scope], ASGIApp]:
+    """Return what tells who answers a request: the application, or what its guards say, if it has any."""
+    return app.answering if isinstance(app, Guard) else lambda _: app

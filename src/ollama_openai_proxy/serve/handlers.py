@@ -50,9 +50,10 @@ class Handlers:
 
     async def body(self, http: Request) -> bytes:
         """Return the request's body. Raises InvalidRequest."""
-        record = record_of(http.scope)
-        with record.waiting():
-            body = await read_body(http, self.services.body)
+        record, body = record_of(http.scope), read_body(http, self.services.body)
+        if not isinstance(body, bytes):
+            with record.waiting():
+                body = await body
         record.bytes_in = len(body)
         return body
 

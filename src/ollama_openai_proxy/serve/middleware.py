@@ -5,7 +5,7 @@ from __future__ import annotations
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ollama_openai_proxy.serve.guard import Guard
-from ollama_openai_proxy.serve.headers import header, values
+from ollama_openai_proxy.serve.headers import header, named, values
 from ollama_openai_proxy.serve.hosts import Hosts, address_of
 from ollama_openai_proxy.serve.origins import Headers, Origins, is_same
 from ollama_openai_proxy.serve.recorder import record_of
@@ -20,6 +20,9 @@ class OriginGuard(Guard):
         self._hosts = hosts
 
     def answering(self, scope: Scope) -> ASGIApp:
+        headers = named(scope)
+        if b"host" in headers and b"origin" not in headers and len(headers) == len(scope["headers"]):  # as mostly
+            return self._at_host(scope, headers[b"host"].decode("latin-1"))
         hosts = values(scope, b"host")
         if problem := _ambiguous(scope, hosts):
             if "told" in scope:

@@ -239,8 +239,7 @@ class ClientProtocol(Connection):
         if answering is None or answering.response_complete:
             self._close() if in_body else self._answer(refusal)
         elif in_body and answering is self.cycle:
-            answering.disconnected = True
-            answering.message_event.set()
+            answering.leave()
             self._close() if answering.response_started else self._answer(refusal)
         else:  # others are to be answered first
             if in_body:

@@ -22,10 +22,12 @@ from ollama_openai_proxy.observe.metrics import Metrics
 from ollama_openai_proxy.observe.metrics_labels import ANOMALIES
 from ollama_openai_proxy.observe.record import Record, request_id
 from ollama_openai_proxy.observe.tracing import Trace, Tracer
-from ollama_openai_proxy.serve.headers import header, joined
+from ollama_openai_proxy.serve.guard import who_answers
+from ollama_openai_proxy.serve.headers import header, joined, named
 from ollama_openai_proxy.serve.lifecycle import Lifecycle
 
 OPERATIONS = frozenset({"/live", "/ready", "/health", "/metrics"})
+_IDS = 64  # that are made at a time
 _SANE_ID = re.compile(r"[\w.:/+=-]{1,128}", re.ASCII)
 _log = logging.getLogger(__name__)
 
@@ -72,9 +74,11 @@ class Recorder:
     ) -> None:
         """`render` writes an error in the words of the API that was asked; `tell_added` adds a header."""
         self._app = app
+        self._who_answers = who_answers(app)
         self._lifecycle, self._metrics, self._tracer = observers
         self._render = render
         self._tell_added = tell_added
+        self._ids: list[str] = []  # that are still to be given to requests
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -106,15 +110,23 @@ class Recorder:
             self._end(record, scope, cut=cut)
 
     def _begin(self, scope: Scope) -> Record:
-        given, path = header(scope, b"x-request-id"), scope["path"]
-        known = given if given and _SANE_ID.fullmatch(given) else secrets.token_hex(16)
+        headers, path = named(scope), scope["path"]
+        given = header(scope, b"x-request-id") if b"x-request-id" in headers else None
+        known = given if given and _SANE_ID.fullmatch(given) else self._new_id()
         record = Record(known, scope["method"], path, "operations" if path in OPERATIONS else "ollama")
-        parent = joined(scope, b"traceparent")
+        parent = joined(scope, b"traceparent") if b"traceparent" in headers else None
         trace = self._tracer.begin(record, parent, joined(scope, b"tracestate") if parent else None)
         record.trace_id = trace.trace_id
         scope["told"] = Told(record, trace, record.attempted)
         request_id.set(record.request_id)
         return record
+
+    def _new_id(self) -> str:
+        """Return 32 hex digits. The system is asked for those of many requests at once."""
+        if not self._ids:
+            digits = secrets.token_hex(16 * _IDS)
+            self._ids = [digits[start : start + 32] for start in range(0, len(digits), 32)]
+        return self._ids.pop()
 
     def _noting(self, record: Record, send: Send) -> Send:
         sent, counts = record.sent, record.method != "HEAD"
@@ -139,7 +151,7 @@ class Recorder:
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         record = record_of(scope)
         try:
-            await self._app(scope, receive, send)
+            await self._who_answers(scope)(scope, receive, send)
             # Handlers that say 403 tell their own outcome. The rules on origins and hosts do not: they
             # stand before another port's pages, too.
             record.outcome = record.outcome or ("auth" if record.status == 403 else "ok")

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from fastapi import Request, Response
 from starlette.exceptions import HTTPException
-from starlette.routing import BaseRoute, Match
+from starlette.routing import BaseRoute, Match, Route
 from starlette.types import ASGIApp, Scope
 
 from ollama_openai_proxy.errors import ProxyError
@@ -58,8 +58,12 @@ class Redirects(Guard):
         """`routes`: where a slash at the end is one too many."""
         super().__init__(app)
         self._routes = routes
+        paths = (route.path for route in routes if isinstance(route, Route) and "{" not in route.path)
+        self._known = frozenset(path for path in paths if path in ("/", clean(path.encode()).decode().rstrip("/")))
 
     def answering(self, scope: Scope) -> ASGIApp:
+        if scope["path"] in self._known:  # then there is nothing to correct, however it was escaped
+            return self.passed(scope)
         found = self._elsewhere(scope)
         if found is None:
             return self.passed(scope)

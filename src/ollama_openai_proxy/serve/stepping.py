@@ -11,13 +11,15 @@ from typing import Any
 
 from starlette.types import Message, Receive
 
+from ollama_openai_proxy.serve.cycle import Cycle
+
 Steps = Coroutine[Any, Any, None]
 
 
-class Rest(Generator[Any, Any, None]):
+class Rest(Generator[Any, Any, Any]):
     """What is left of a coroutine that has to wait: await it, or close it."""
 
-    def __init__(self, steps: Steps, waits_for: Any) -> None:
+    def __init__(self, steps: Coroutine[Any, Any, Any], waits_for: Any) -> None:
         self._steps = steps
         self._untold = [waits_for]  # to whoever awaits
 
@@ -45,16 +47,22 @@ def at_once(steps: Steps) -> Rest | None:
 
 
 class Watch:
-    """Calls back when the client leaves."""
+    """Calls back when the client leaves: the cycle does, or else messages are received until one says so."""
 
     def __init__(self, receive: Receive, on_left: Callable[[], None]) -> None:
-        self._receive = receive
-        self._on_left = on_left
-        self._receiving: Coroutine[Any, Any, Message] | None = None
-        self._step()
+        cycle = getattr(receive, "__self__", None)
+        self._cycle = cycle if isinstance(cycle, Cycle) and cycle.watch(on_left) else None
+        if self._cycle is None:
+            self._receive = receive
+            self._on_left = on_left
+            self._receiving: Coroutine[Any, Any, Message] | None = None
+            self._step()
 
     def close(self) -> None:
         """Call no more."""
+        if self._cycle is not None:
+            self._cycle.unwatch()
+            return
         if self._receiving is not None:
             self._receiving.close()
         self._on_left = _nobody
