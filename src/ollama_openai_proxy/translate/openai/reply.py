@@ -52,7 +52,7 @@ class Decoder(Protocol):
 
 def tells(start: bytes) -> bool:
     """Whether these bytes are enough to choose a decoder by."""
-    if start.startswith((b"{", b"data: ")):
+    if start[:1] == b"{" or start[:6] == b"data: ":
         return True
     rest = start.removeprefix(BOM).lstrip()
     return rest[:1] in (b"{", b"[", b"<") or len(rest) >= len(b"event:") or len(start) > _MAX_START
