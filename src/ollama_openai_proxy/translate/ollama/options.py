@@ -74,7 +74,9 @@ def translate(options: dict[str, Any] | None) -> tuple[dict[str, Any], dict[str,
     """
     standard: dict[str, Any] = {}
     extensions: dict[str, Any] = {}
-    for key, value in (options or {}).items():
+    if not options:
+        return standard, extensions
+    for key, value in options.items():
         option = _TABLE.get(key)
         if option is None or value is None:
             continue
