@@ -6,10 +6,11 @@ and no clock: whoever has them says how much time has passed.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Protocol
 
 from ollama_openai_proxy.errors import ProxyError, UpstreamBroken, UpstreamError
-from ollama_openai_proxy.translate.events import Event, Facts, Usage
+from ollama_openai_proxy.translate.events import NO_USAGE, NOTHING_ODD, Event, Facts, Usage
 from ollama_openai_proxy.translate.openai.completion import EMPTY
 from ollama_openai_proxy.translate.openai.reply import MAX_EVENT, Decoder, decoder_for, tells
 
@@ -69,8 +70,8 @@ class Encoder(Protocol):
     def failed(self, error: ProxyError) -> bytes:
         """Return the error record."""
 
-    def facts(self) -> Facts:
-        """Return what is known of the reply by now."""
+    def facts(self, usage: Usage = NO_USAGE, events: int = 0, odd: Mapping[str, int] = NOTHING_ODD) -> Facts:
+        """Return what is known of the reply by now, with what is known of the upstream's."""
 
 
 class ReplyTranslator:
@@ -128,11 +129,10 @@ class ReplyTranslator:
         return self._encode(events, elapsed)
 
     def facts(self) -> Facts:
-        facts, decoder = self._encoder.facts(), self._decoder
+        decoder = self._decoder
         if decoder is None:
-            return facts
-        odd = {**decoder.odd, **facts.odd} if facts.odd else decoder.odd
-        return Facts(decoder.usage, *facts[1:4], decoder.seen, odd)
+            return self._encoder.facts()
+        return self._encoder.facts(decoder.usage, decoder.seen, decoder.odd)
 
     def _encode(self, events: list[Event], elapsed: int) -> bytes:
         out: list[bytes] = []
@@ -141,7 +141,7 @@ class ReplyTranslator:
                 self._encoder.encode(events, elapsed, out)
             except UpstreamError as error:
                 self.failure = error
-        if decoder := self._decoder:
+        if (decoder := self._decoder) is not None:
             self.finishing, self.done = decoder.finishing, decoder.ended and self.failure is None
         return out[0] if len(out) == 1 else b"".join(out)
 

@@ -2,7 +2,7 @@ import msgspec
 import pytest
 
 from ollama_openai_proxy.errors import UpstreamBroken
-from ollama_openai_proxy.translate.events import Event, Finish, TextDelta, ThinkingDelta, ToolCallDelta, Usage
+from ollama_openai_proxy.translate.events import Event, Facts, Finish, TextDelta, ThinkingDelta, ToolCallDelta, Usage
 from ollama_openai_proxy.translate.ollama.reply import CHAT, GENERATE, Reply, ReplyEncoder, Shape
 
 ARRIVED = 1_704_067_200 * 10**9  # 2024-01-01T00:00:00Z
@@ -104,3 +104,11 @@ def test_invalid_arguments() -> None:
     with pytest.raises(UpstreamBroken, match="model returned invalid tool arguments"):
         encoder.encode([TextDelta("Hi"), ToolCallDelta(0, "a", "f", "x"), Finish("stop")], 1, out)
     assert out == []
+
+
+def test_what_was_odd_on_either_side_is_told() -> None:
+    """What is known of the upstream's reply is told together with what its encoder has found."""
+    encoder = ReplyEncoder(Reply(CHAT, "M", ARRIVED, streamed=False))
+    encoder.encode([ToolCallDelta(0, "a", "f", r'"{\"x\":1}"'), Finish("tool_calls")], 7, [])
+    found = encoder.facts(Usage(3), 5, {"empty": 2})
+    assert found == Facts(Usage(3), "tool_calls", 7, 7, 5, {"empty": 2, "tool_bad_args": 1})

@@ -14,6 +14,7 @@ from ollama_openai_proxy.translate.ollama.decoding import Wire
 from ollama_openai_proxy.translate.ollama.options import OPTIONS
 from ollama_openai_proxy.translate.ollama.support import ENDPOINTS
 from ollama_openai_proxy.translate.ollama.support_fields import FIELDS
+from ollama_openai_proxy.translate.ollama.wire import ModelRequest
 
 
 def kinds(of: type[Wire] = Wire) -> Iterator[type[Wire]]:
@@ -26,7 +27,7 @@ def kinds(of: type[Wire] = Wire) -> Iterator[type[Wire]]:
 
 def test_every_request_has_rows() -> None:
     """Whoever adds a request says what becomes of its fields; whoever takes one away takes its rows, too."""
-    assert set(FIELDS) == set(kinds())
+    assert set(FIELDS) == set(kinds()) - {ModelRequest}  # which is what they have in common
     assert {route.body for route in ENDPOINTS if route.body} <= set(FIELDS)
 
 

@@ -1,7 +1,6 @@
 import pytest
 
 from ollama_openai_proxy.errors import InvalidRequest
-from ollama_openai_proxy.translate.ollama.decoding import Wire
 from ollama_openai_proxy.translate.ollama.wire import (
     UNSET,
     ChatRequest,
@@ -9,12 +8,13 @@ from ollama_openai_proxy.translate.ollama.wire import (
     EmbedRequest,
     GenerateRequest,
     Message,
+    ModelRequest,
     ShowRequest,
     decode,
 )
 
 
-def refusal(body: bytes, kind: type[Wire]) -> str:
+def refusal(body: bytes, kind: type[ModelRequest]) -> str:
     with pytest.raises(InvalidRequest) as caught:
         decode(body, kind)
     assert caught.value.status == 400
@@ -59,7 +59,7 @@ def call(function: str) -> str:
         (ShowRequest, '"name":{}', ("object", "ShowRequest.name", "string")),
     ],
 )
-def test_wrong_types(kind: type[Wire], unknown: str, member: str, mismatch: tuple[str, str, str]) -> None:
+def test_wrong_types(kind: type[ModelRequest], unknown: str, member: str, mismatch: tuple[str, str, str]) -> None:
     """Contract 1.7: the error names the route's struct, with or without fields that nobody knows."""
     found, field, type_ = mismatch
     expected = f"json: cannot unmarshal {found} into Go struct field {field} of type {type_}"
@@ -67,7 +67,7 @@ def test_wrong_types(kind: type[Wire], unknown: str, member: str, mismatch: tupl
 
 
 @pytest.mark.parametrize("kind", [ChatRequest, GenerateRequest, EmbedRequest, EmbeddingsRequest, ShowRequest])
-def test_bodies_without_a_request(kind: type[Wire]) -> None:
+def test_bodies_without_a_request(kind: type[ModelRequest]) -> None:
     """Contract 1.7: no body is missing, half a body is an unexpected end, null is an empty object."""
     assert refusal(b"", kind) == "missing request body"
     assert refusal(b'{"model":"a"', kind) == "unexpected EOF"
@@ -78,7 +78,7 @@ def test_bodies_without_a_request(kind: type[Wire]) -> None:
     ("kind", "name"),
     [(ChatRequest, "ChatRequest"), (EmbedRequest, "EmbedRequest"), (EmbeddingsRequest, "EmbeddingRequest")],
 )
-def test_body_that_is_an_array(kind: type[Wire], name: str) -> None:
+def test_body_that_is_an_array(kind: type[ModelRequest], name: str) -> None:
     """Contract 1.7: a top-level array is no request, in the route's name."""
     assert refusal(b"[1]", kind) == f"json: cannot unmarshal array into Go value of type api.{name}"
 
@@ -196,7 +196,7 @@ def test_numbers_that_are_no_int(literal: str) -> None:
         (GenerateRequest, '"images":["AAAA",null,"data:image/png;base64,AAAA"]'),
     ],
 )
-def test_images(kind: type[Wire], member: str) -> None:
+def test_images(kind: type[ModelRequest], member: str) -> None:
     """Contract 1.7, 3.4: images are decoded with the body, so what is no base64 is told before anything else."""
     assert refusal(f"{{{member}}}".encode(), kind) == "illegal base64 data at input byte 4"
 

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from ollama_openai_proxy.errors import InvalidRequest, ProxyError
 from ollama_openai_proxy.translate.models import Model
-from ollama_openai_proxy.translate.ollama.decoding import Wire
 from ollama_openai_proxy.translate.ollama.request import chat, check, inputs_of
 from ollama_openai_proxy.translate.ollama.wire import (
     MAX_IMAGES,
@@ -21,6 +20,7 @@ from ollama_openai_proxy.translate.ollama.wire import (
     EmbeddingsRequest,
     EmbedRequest,
     GenerateRequest,
+    ModelRequest,
     ShowRequest,
     decode,
 )
@@ -53,12 +53,12 @@ REQUESTS = (
     | OBJECTS.map(lambda fields: {"tools": [{"function": {"name": "f", "parameters": {"properties": {"a": fields}}}}]})
     | OBJECTS.map(lambda fields: {"options": fields})
 )
-KINDS: list[type[Wire]] = [ChatRequest, GenerateRequest, EmbedRequest, EmbeddingsRequest, ShowRequest]
+KINDS: list[type[ModelRequest]] = [ChatRequest, GenerateRequest, EmbedRequest, EmbeddingsRequest, ShowRequest]
 
 
 @settings(max_examples=300, deadline=None)
 @given(REQUESTS, st.sampled_from(KINDS))
-def test_b2_b4_t21_any_request(fields: dict[str, Any], kind: type[Wire]) -> None:
+def test_b2_b4_t21_any_request(fields: dict[str, Any], kind: type[ModelRequest]) -> None:
     """B2, B4, T21: what no type, no table and no decoder takes is a refusal with words, on one line."""
     refused: ProxyError | None = None
     try:
@@ -90,7 +90,7 @@ def test_b4_b12_too_many(field: str, item: object, most: int, words: str) -> Non
 
 
 @pytest.mark.parametrize("kind", [ChatRequest, GenerateRequest, EmbedRequest, EmbeddingsRequest, ShowRequest])
-def test_b4_long_name(kind: type[Wire]) -> None:
+def test_b4_long_name(kind: type[ModelRequest]) -> None:
     """B4: a name of 256 characters is taken, a longer one is none, whether or not the backend is asked for any name."""
     for field in ("model", "name") if kind is ShowRequest else ("model",):
         decode(json.dumps({field: "é" * 256}).encode(), kind)

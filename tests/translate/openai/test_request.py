@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from typing import Any
 
@@ -218,3 +219,25 @@ def test_the_body_that_was_given_stays_as_it_is() -> None:
 def test_text_beyond_ascii_is_sent_raw() -> None:
     """UTF-8 is what JSON is written in: no detour over escapes, which cost the backend's limits bytes."""
     assert '"Grüß 👋"'.encode() in encode({"model": "Grüß 👋"}, PROFILES["generic"])
+
+
+@pytest.mark.parametrize("profile", sorted(PROFILES))
+@pytest.mark.parametrize("extra", [{}, JSON_MODE, {"max_tokens": 3, "seed": 7, "stream_options": {}}])
+def test_a_body_can_be_sent_again(profile: str, extra: dict[str, Any]) -> None:
+    """A call without usage is made of the same body: nothing of it is changed by the first."""
+    said = [{"role": "system", "content": "Be brief."}, {"role": "assistant", "content": "A", "thinking": "Hm"}]
+    body = {**BODY, "messages": said, **extra}
+    before = copy.deepcopy(body)
+    first = encode(body, PROFILES[profile])
+    assert (body, encode(body, PROFILES[profile])) == (before, first)
+
+
+@pytest.mark.parametrize("profile", sorted(PROFILES))
+@pytest.mark.parametrize("extra", [{}, JSON_MODE, {"max_tokens": 3, "temperature": 1, "stream_options": {}}])
+@pytest.mark.parametrize("model", ["m", "o3"])
+def test_a_seed_changes_nothing_else(profile: str, extra: dict[str, Any], model: str) -> None:
+    """Bodies in which no name is to be changed are taken as they are, and come out as others do."""
+    body = {**BODY, **extra, "model": model}
+    seeded = json.loads(encode({**body, "seed": 7}, PROFILES[profile]))
+    assert seeded.pop(PROFILES[profile].seed, 7) == 7
+    assert json.loads(encode(body, PROFILES[profile])) == seeded

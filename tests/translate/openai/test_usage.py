@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ollama_openai_proxy.translate.events import Usage
 from ollama_openai_proxy.translate.openai.usage import merge
@@ -95,3 +97,13 @@ def test_the_longest_time_fits_in_64_bits() -> None:
 def test_timings_of_another_shape_say_nothing(timings: Any) -> None:
     """Other backends may call something else `timings`."""
     assert merge(Usage(1, 2), None, timings) == Usage(1, 2)
+
+
+COUNTS = st.none() | st.booleans() | st.floats() | st.text() | st.integers(-2, 2) | st.integers(10**12 - 2, 10**12 + 2)
+
+
+@given(COUNTS, COUNTS, st.builds(Usage, *[st.none() | st.integers(0, 9)] * 4))
+def test_two_counts_at_once_are_the_same_as_each_alone(prompt: object, completion: object, known: Usage) -> None:
+    """H9: that both are whole numbers is told at a glance; what each says does not hang on the other."""
+    one_by_one = merge(merge(known, {"prompt_tokens": prompt}, None), {"completion_tokens": completion}, None)
+    assert merge(known, {"prompt_tokens": prompt, "completion_tokens": completion}, None) == one_by_one

@@ -69,8 +69,8 @@ def embed_answer(model: str, vectors: list[bytes], *, prompt_tokens: int | None,
     if prompt_tokens:
         facts["prompt_eval_count"] = prompt_tokens
     head, tail = loaded(model).removesuffix(b"]}"), b"]," + _json(facts)[1:]
-    if not vectors:
-        return head + tail
+    if len(vectors) < 2:
+        return b"".join((head, *vectors, tail))
     # The vectors are megabytes: they are copied once.
     vectors = [head + vectors[0], *vectors[1:]]
     vectors[-1] += tail

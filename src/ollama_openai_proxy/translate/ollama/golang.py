@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import binascii
 import re
+from functools import lru_cache
 
 from ollama_openai_proxy.errors import InvalidRequest
 
@@ -38,6 +39,7 @@ def _quoted(char: str) -> str:
     return f"\\x{code:02x}" if code < 0x80 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
+@lru_cache(maxsize=64)  # a client says the same with each request; what is too long fails, and is not kept
 def parse_duration(text: str) -> float:
     """Return the seconds of a duration such as `1h30m`. Raises InvalidRequest."""
     sign, rest = (-1, text[1:]) if text[:1] == "-" else (1, text.removeprefix("+"))

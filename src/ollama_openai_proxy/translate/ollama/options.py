@@ -74,7 +74,9 @@ def translate(options: dict[str, Any] | None) -> tuple[dict[str, Any], dict[str,
     """
     standard: dict[str, Any] = {}
     extensions: dict[str, Any] = {}
-    for key, value in (options or {}).items():
+    if not options:
+        return standard, extensions
+    for key, value in options.items():
         option = _TABLE.get(key)
         if option is None or value is None:
             continue
@@ -89,7 +91,7 @@ def _check(option: Option, value: Any) -> Any:
 
     Numbers that the type can't hold are refused: what Go makes of them depends on the processor.
     """
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    is_number = type(value) is int or type(value) is float
     if option.type == "integer" and is_number and -(2**63) <= value < 2**63:
         return int(value)
     if option.type == "float32" and is_number and abs(value) <= _FLOAT32_MAX:

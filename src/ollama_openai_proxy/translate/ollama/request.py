@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Raw
 
 from ollama_openai_proxy.errors import InvalidRequest, ModelNotFound
-from ollama_openai_proxy.translate.models import Model, Preset
+from ollama_openai_proxy.translate.models import NO_PRESET, Model, Preset
 from ollama_openai_proxy.translate.ollama import options
 from ollama_openai_proxy.translate.ollama.calls import check_arguments
 from ollama_openai_proxy.translate.ollama.golang import parse_duration, quote
@@ -82,8 +82,11 @@ def check(request: ChatRequest | GenerateRequest) -> None:
 
 def chat(request: ChatRequest, model: Model) -> Completion:
     """Translate a chat, what the model's alias puts before it included. Raises InvalidRequest."""
-    messages = conversation(_with_preset(request.messages or [], model.preset), strip_thoughts=_forgets(model))
-    body: dict[str, Any] = {"model": model.upstream_id, "messages": messages}
+    messages = request.messages or []
+    if model.preset is not NO_PRESET:
+        messages = _with_preset(messages, model.preset)
+    said = conversation(messages, strip_thoughts=_forgets(model))
+    body: dict[str, Any] = {"model": model.upstream_id, "messages": said}
     if request.tools:
         body["tools"] = request.tools
     return completion(request, model, body)
@@ -121,10 +124,13 @@ def looked_up(model: str | None) -> str:
 
 def completion(request: ChatRequest | GenerateRequest, model: Model, body: dict[str, Any]) -> Completion:
     """Add to the body what chats and generations have in common. Raises InvalidRequest."""
-    given = {key: value for key, value in (request.options or {}).items() if value is not None}
-    standard, extensions = options.translate({**model.preset.parameters, **given})
+    given = request.options
+    if model.preset.parameters:
+        own = {key: value for key, value in (given or {}).items() if value is not None}
+        given = {**model.preset.parameters, **own}
+    standard, extensions = options.translate(given)
     body.update(standard)
-    if response_format := _response_format(request.format):
+    if request.format is not UNSET and (response_format := _response_format(request.format)):
         body["response_format"] = response_format
     if request.logprobs:
         body["logprobs"] = True
@@ -162,7 +168,7 @@ def _sent_think(asked: Think, model: Model) -> Think:
 
 def _response_format(value: Raw) -> dict[str, Any] | None:
     """Translate `format` (contract 3.3): off, any JSON object, or a schema, passed on as it is."""
-    raw = bytes(value).strip() if value is not UNSET else b""
+    raw = bytes(value).strip()
     if raw in (b"", b"null", b'""'):
         return None
     if raw == b'"json"':

@@ -7,12 +7,12 @@ sent on. `Raw` parts are passed through as they are.
 from __future__ import annotations
 
 from collections.abc import Sized
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from msgspec import Meta, Raw, field
 
 from ollama_openai_proxy.errors import InvalidRequest
-from ollama_openai_proxy.translate.ollama.decoding import Body, Request, Wire
+from ollama_openai_proxy.translate.ollama.decoding import Body, Wire
 from ollama_openai_proxy.translate.ollama.gojson import ANY, BOOL, INT, MAP, STRING, Kind, array, struct
 from ollama_openai_proxy.translate.ollama.golang import check_base64
 from ollama_openai_proxy.translate.ollama.tools import read
@@ -48,8 +48,16 @@ class Message(Wire):
     tool_call_id: str | None = None
 
 
-class ChatRequest(Wire):
+class ModelRequest(Wire):
+    """What all requests have."""
+
     model: str | None = None
+
+
+Asked = TypeVar("Asked", bound=ModelRequest)
+
+
+class ChatRequest(ModelRequest):
     messages: list[Message] | None = None
     stream: bool | None = None
     format: Raw = UNSET
@@ -64,8 +72,7 @@ class ChatRequest(Wire):
     debug_render_only: bool | None = field(default=None, name="_debug_render_only")
 
 
-class GenerateRequest(Wire):
-    model: str | None = None
+class GenerateRequest(ModelRequest):
     prompt: str | None = None
     suffix: str | None = None
     system: str | None = None
@@ -85,8 +92,7 @@ class GenerateRequest(Wire):
     debug_render_only: bool | None = field(default=None, name="_debug_render_only")
 
 
-class EmbedRequest(Wire):
-    model: str | None = None
+class EmbedRequest(ModelRequest):
     input: Any = None
     truncate: bool | None = None
     dimensions: Int | None = None
@@ -94,15 +100,13 @@ class EmbedRequest(Wire):
     options: dict[str, Any] | None = None
 
 
-class EmbeddingsRequest(Wire):
-    model: str | None = None
+class EmbeddingsRequest(ModelRequest):
     prompt: str | None = None
     keep_alive: Any = None
     options: dict[str, Any] | None = None
 
 
-class ShowRequest(Wire):
-    model: str | None = None
+class ShowRequest(ModelRequest):
     name: str | None = None
     verbose: bool | None = None
     system: str | None = None
@@ -136,7 +140,7 @@ _GENERATION = {
     "top_logprobs": INT,
     "_debug_render_only": BOOL,
 }
-_KINDS: dict[type[Wire], Kind] = {
+_KINDS: dict[type[ModelRequest], Kind] = {
     ChatRequest: struct(
         "ChatRequest", messages=array("[]api.Message", MESSAGE), tools=array("api.Tools", _TOOL), **_GENERATION
     ),
@@ -159,27 +163,32 @@ _KINDS: dict[type[Wire], Kind] = {
         "ShowRequest", model=STRING, name=STRING, verbose=BOOL, system=STRING, template=STRING, options=MAP
     ),
 }
-_BODIES: dict[type[Wire], Body[Any]] = {kind: Body(kind, go) for kind, go in _KINDS.items()}
+_BODIES: dict[type[ModelRequest], Body[Any]] = {kind: Body(kind, go) for kind, go in _KINDS.items()}
 
 
-def decode(body: bytes, kind: type[Request]) -> Request:
+def decode(body: bytes, kind: type[Asked]) -> Asked:
     """Return the request, its tools as a chat completion has them.
 
     Raises InvalidRequest with the words of Ollama's own decoder.
     """
-    request: Request = _BODIES[kind].decode(body)
-    if len(getattr(request, "model", None) or "") > MAX_NAME or len(getattr(request, "name", None) or "") > MAX_NAME:
-        raise InvalidRequest("invalid model name")
+    request: Asked = _BODIES[kind].decode(body)
+    _check_name(request.model)
     if isinstance(request, ChatRequest):
         _check_number("messages", request.messages, MAX_MESSAGES)
         _check_number("tools", request.tools, MAX_TOOLS)
-    if images := _images(request):
-        _check_number("images", images, MAX_IMAGES)
-        for image in images:
-            check_base64(image or "")
-    if isinstance(request, ChatRequest) and request.tools:
-        request.tools = read(request.tools)
+        _check_images([image for message in request.messages or () if message.images for image in message.images])
+        if request.tools:
+            request.tools = read(request.tools)
+    elif isinstance(request, GenerateRequest):
+        _check_images(request.images)
+    elif isinstance(request, ShowRequest):
+        _check_name(request.name)
     return request
+
+
+def _check_name(name: str | None) -> None:
+    if name and len(name) > MAX_NAME:
+        raise InvalidRequest("invalid model name")
 
 
 def _check_number(name: str, values: Sized | None, most: int) -> None:
@@ -187,10 +196,9 @@ def _check_number(name: str, values: Sized | None, most: int) -> None:
         raise InvalidRequest(f"too many {name}: at most {most} are taken")
 
 
-def _images(request: Wire) -> list[str | None]:
-    """Return all images: Go decodes them with the body, before anything is asked of the request."""
-    if isinstance(request, GenerateRequest):
-        return request.images or []
-    if isinstance(request, ChatRequest) and request.messages:
-        return [image for message in request.messages if message.images for image in message.images]
-    return []
+def _check_images(images: list[str | None] | None) -> None:
+    """Check all images: Go decodes them with the body, before anything is asked of the request."""
+    if images:
+        _check_number("images", images, MAX_IMAGES)
+        for image in images:
+            check_base64(image or "")

@@ -174,7 +174,8 @@ class Completion:
             self._reason = reason
 
     def _message(self, message: Message, out: list[Event]) -> None:
-        if thinking := _thinking(message):
+        thinks = message.reasoning_content or message.reasoning or message.thinking or message.reasoning_details
+        if thinks and (thinking := _thinking(message)):
             self._has_content = True
             if _is_doubled(message):
                 note(self._odd, "reasoning_alias")

@@ -62,4 +62,8 @@ class Profile:
         """Return the parameters that the model does not have."""
         if not self.without:
             return _NOTHING
-        return _NOTHING.union(*[names for family, names in self.without.items() if _is_of(family, model)])
+        refused = _NOTHING
+        for family, names in self.without.items():
+            if _is_of(family, model):
+                refused |= names
+        return refused

@@ -52,7 +52,7 @@ class Decoder(Protocol):
 
 def tells(start: bytes) -> bool:
     """Whether these bytes are enough to choose a decoder by."""
-    if start.startswith((b"{", b"data: ")):
+    if start[:1] == b"{" or start[:6] == b"data: ":
         return True
     rest = start.removeprefix(BOM).lstrip()
     return rest[:1] in (b"{", b"[", b"<") or len(rest) >= len(b"event:") or len(start) > _MAX_START
@@ -217,10 +217,10 @@ class WholeDecoder:
 
     def feed(self, read: bytes, out: list[Event]) -> None:
         self._size += len(read)
-        if not self._parts and not (read := read.removeprefix(BOM).lstrip()):
+        if not self._parts and read[:1] != b"{" and not (read := read.removeprefix(BOM).lstrip()):
             return  # it may be kept alive by space
         self._parts.append(read)
-        if self._alone is not False:
+        if self._alone or (self._alone is None and _LF in read):
             self._look(read)
 
     def close(self, out: list[Event]) -> None:
@@ -234,8 +234,6 @@ class WholeDecoder:
     def _look(self, read: bytes) -> None:
         """Refuse what follows a line that is a value by itself."""
         if self._alone is None:
-            if _LF not in read:
-                return
             line, _, read = b"".join(self._parts).partition(b"\n")
             self._alone = _is_value(line)
         if self._alone and not read.isspace() and read:

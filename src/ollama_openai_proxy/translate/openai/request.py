@@ -12,6 +12,7 @@ from ollama_openai_proxy.translate.openai.thinking import asked
 
 # What is said where a backend refuses JSON mode, or never ends in it, unless a message has the word.
 JSON_HINT = "Answer in JSON."
+_JSON_OBJECT = {"type": "json_object"}
 _ANY_OBJECT = {"type": "json_schema", "json_schema": {"name": "schema", "schema": {"type": "object"}}}
 
 
@@ -30,7 +31,10 @@ def encode(
     model = str(body.get("model", ""))
     refused = profile.refused(model)
     seed, truncate = profile.seed, None
-    shaped = {(seed if name == "seed" else name): value for name, value in body.items() if name not in refused}
+    if refused or "seed" in body:
+        shaped = {(seed if name == "seed" else name): value for name, value in body.items() if name not in refused}
+    else:
+        shaped = dict(body)
     if extensions:
         truncate = extensions.get("truncate")
         for name, value in extensions.items():
@@ -53,17 +57,17 @@ def _shape_chat(shaped: dict[str, Any], profile: Profile) -> None:
         shaped[profile.max_tokens] = shaped.pop("max_tokens")
     if shaped.get("logprobs") and profile.top_logprobs:
         shaped["top_logprobs"] = max(shaped.get("top_logprobs", 0), profile.top_logprobs)
-    keeps = profile.names
-    messages = [
-        message if "thinking" not in message and (keeps or "name" not in message) else _message(message, profile)
-        for message in shaped["messages"]
-    ]
-    if shaped.get("response_format") == {"type": "json_object"}:
+    keeps, messages = profile.names, shaped["messages"]
+    for message in messages:
+        if "thinking" in message or (not keeps and "name" in message):
+            shaped["messages"] = messages = [_message(message, profile) for message in messages]
+            break
+    if "response_format" in shaped and shaped["response_format"] == _JSON_OBJECT:
         if profile.json_object == "schema":
             shaped["response_format"] = _ANY_OBJECT
         elif profile.json_object == "word" and not any(map(_mentions_json, messages)):
-            messages.insert(_after_system(messages), {"role": "system", "content": JSON_HINT})
-    shaped["messages"] = messages
+            at = _after_system(messages)
+            shaped["messages"] = [*messages[:at], {"role": "system", "content": JSON_HINT}, *messages[at:]]
 
 
 def _message(message: Mapping[str, Any], profile: Profile) -> Mapping[str, Any]:

@@ -23,7 +23,9 @@ def merge(known: Usage, usage: Any, timings: Any) -> Usage:
             _or(_nanoseconds(timings.get("predicted_ms")), known.completion_ns),
         )
     if usage and isinstance(usage, dict):
-        prompt, completion = _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens"))
+        prompt, completion = usage.get("prompt_tokens"), usage.get("completion_tokens")
+        if not (type(prompt) is type(completion) is int and 0 <= prompt < _MOST and 0 <= completion < _MOST):
+            prompt, completion = _count(prompt), _count(completion)
         if prompt is None:
             prompt = known.prompt_tokens
         if completion is None:
