@@ -32,11 +32,14 @@ def test_tools_are_there(tool: str) -> None:
     assert engine.run("run", "--rm", CI, tool, "--help").returncode == 0
 
 
-@pytest.mark.parametrize(("limit", "status"), [("1000000", 0), ("0.000001", 1)])
+@pytest.mark.parametrize(("limit", "status"), [("1000000", 0), ("-1000000", 1)])
 def test_measurement(limit: str, status: int) -> None:
-    """G8: the script that the workflow runs tells what the image costs, and fails above the bound that it is given."""
+    """G8: the script that the workflow runs tells what the image costs, and fails above the bound that it is given.
+
+    Of a few requests the time that is added may be less than none: it is a difference of two that vary.
+    """
     script = [sys.executable, "benchmarks/container.py", "--starts=1", "--requests=5", f"--max-added-ms={limit}"]
     environ = {**os.environ, "ENGINE": engine.client() or ""}
     done = subprocess.run(script, cwd=engine.ROOT, env=environ, capture_output=True, text=True, check=False)  # noqa: S603  # our own script
     assert done.returncode == status, done.stdout + done.stderr
-    assert re.search(r"^added, not streamed, ms +p50 \d+\.\d+ ", done.stdout, re.MULTILINE)
+    assert re.search(r"^added, not streamed, ms +p50 -?\d+\.\d+ ", done.stdout, re.MULTILINE)
