@@ -11,6 +11,7 @@ from ollama_openai_proxy.deadlines import Timeouts
 from ollama_openai_proxy.errors import ProxyError, UpstreamBroken, UpstreamTimeout
 from ollama_openai_proxy.upstream.client import Upstream
 from support.opening import CALL, TIMEOUTS, opened
+from support.processes import free_port
 from support.replies import SSE, body
 from support.scripted import Chunk, Hold, Pause
 from support.scripted import Upstream as Backend
@@ -119,3 +120,22 @@ async def test_t12_cancelled_in_any_turn(kept: bool) -> None:
             task.cancel()
             await asyncio.wait((task,))
             await eventually(lambda: not backend.busy, within=2.0)
+
+
+def test_deadlines_in_another_loop() -> None:
+    """A deadline holds in each loop that an upstream is entered in, also if the one before ended soon after a call."""
+    port, timeouts = free_port(), Timeouts(connect=5, first_byte=0.3, idle=0.1)
+    upstream = Upstream(f"http://127.0.0.1:{port}/v1", "", timeouts, user_agent="a")
+
+    async def ask(seconds: float) -> None:
+        silent = await asyncio.get_running_loop().create_server(asyncio.Protocol, "127.0.0.1", port)
+        try:
+            async with upstream, asyncio.timeout(seconds):
+                await upstream.open(CALL)
+        finally:
+            silent.close()
+
+    with pytest.raises(TimeoutError):
+        asyncio.run(ask(0.05))
+    with pytest.raises(UpstreamTimeout):
+        asyncio.run(ask(3.0))

@@ -138,7 +138,7 @@ class Connection(HttpToolsProtocol):
     async def _run(self, cycle: RequestResponseCycle, app: Any) -> None:
         try:
             await cycle.run_asgi(app)
-        finally:
+        finally:  # not by a callback, which takes a turn of the loop; nobody cancels a task that has not begun
             self.tasks.discard(cast("asyncio.Task[None]", asyncio.current_task()))
             if self._stall and self.transport.is_closing() and self.transport.get_write_buffer_size():
                 self._stall.begin()

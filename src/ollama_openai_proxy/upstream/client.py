@@ -79,6 +79,7 @@ class Upstream:
         )
 
     async def __aenter__(self) -> Self:
+        self._looks = Looks(self._timeouts)  # another loop's timer would never fire in this one
         return self
 
     async def __aexit__(
